@@ -1,0 +1,146 @@
+/* ad_record.h - the path that records a scalar operation, inlined into the caller; include ad.h
+ *
+ * Users need not read this. The fast path is one test and three stores: the tape's limit covers room for
+ * nodes and for source sites, and it is 0 when there is anything to report (an error, a pause, a dead
+ * tape), so that every other case goes to the library's ad_record functions. */
+#ifndef TAPEGRAD_AD_RECORD_H
+#define TAPEGRAD_AD_RECORD_H
+
+#if defined(__GNUC__) || defined(__clang__)
+#define AD_LIKELY_(x) __builtin_expect(!!(x), 1)
+#else
+#define AD_LIKELY_(x) (x)
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* 24 bytes: operation and operands in one word (8 + 28 + 28 bits), the value or the descriptor of a tensor, and the
+ * adjoint, which is zero outside of sweeps except where it is kept */
+typedef struct ad_node_ {
+    uint64_t code;
+    union {
+        double value;
+        void *block;
+        uint64_t bits;
+    } u;
+    double adjoint;
+} ad_node_;
+
+typedef struct ad_site_ {
+    const char *text;
+    uint32_t node; /* from this node on */
+} ad_site_;
+
+typedef struct ad_head_ { /* how every tape begins */
+    ad_node_ *nodes;
+    uint32_t n, limit, epoch, n_sites;
+    const char *site;
+    ad_site_ *sites;
+} ad_head_;
+
+extern AD_API const ad_head_ ad_constant_head_; /* the "tape" of constants */
+
+AD_API ad_var ad_record1_(int op, ad_var a, const char *site);
+AD_API ad_var ad_record2_(int op, ad_var a, ad_var b, const char *site);
+AD_API ad_var ad_record3_(int op, ad_var a, ad_var b, ad_var c, const char *site);
+AD_API ad_var ad_sited_(ad_var a, const char *site);
+AD_API bool ad_guard_(int comparison, ad_var a, ad_var b, const char *site);
+
+AD_API double ad_special_erfinv(double a);
+AD_API double ad_special_lgamma(double a);
+AD_API double ad_special_digamma(double a);
+AD_API double ad_special_polygamma(double n, double a);
+
+#ifdef __cplusplus
+}
+#endif
+
+#define AD_TENSOR_BIT_ 0x80000000u
+
+static inline bool ad_hot1_(const ad_head_ *t, ad_var a)
+{
+    return t && t->n < t->limit && a.u.node.epoch == t->epoch && a.u.node.id < AD_TENSOR_BIT_;
+}
+
+static inline bool ad_hot2_(const ad_head_ *t, ad_var a, ad_var b)
+{
+    return t && t->n < t->limit && a.tape == b.tape &&
+           ((a.u.node.epoch ^ t->epoch) | (b.u.node.epoch ^ t->epoch)) == 0 &&
+           (a.u.node.id | b.u.node.id) < AD_TENSOR_BIT_;
+}
+
+static inline double ad_number_(const ad_head_ *t, ad_var a)
+{
+    return t->nodes[a.u.node.id].u.value;
+}
+
+static inline ad_var ad_push_(ad_head_ *t, unsigned op, uint32_t a, uint32_t b, double value, const char *site)
+{
+    uint32_t n = t->n;
+    ad_node_ *node = &t->nodes[n];
+    node->code = (uint64_t)op | (uint64_t)a << 8 | (uint64_t)b << 36;
+    node->u.value = value;
+    node->adjoint = 0;
+#ifndef AD_NO_SITES
+    if (t->site != site) {
+        ad_site_ *s = &t->sites[t->n_sites++];
+        s->text = t->site = site;
+        s->node = n;
+    }
+#else
+    (void)site;
+#endif
+    t->n = n + 1;
+    ad_var y;
+    y.tape = (ad_tape *)(void *)t;
+    y.u.node.id = n;
+    y.u.node.epoch = t->epoch;
+    return y;
+}
+
+#ifndef __cplusplus
+static inline bool ad_guard_lt_(ad_var a, ad_var b, const char *site) { return ad_guard_(0, a, b, site); }
+static inline bool ad_guard_le_(ad_var a, ad_var b, const char *site) { return ad_guard_(1, a, b, site); }
+static inline bool ad_guard_gt_(ad_var a, ad_var b, const char *site) { return ad_guard_(2, a, b, site); }
+static inline bool ad_guard_ge_(ad_var a, ad_var b, const char *site) { return ad_guard_(3, a, b, site); }
+static inline bool ad_guard_eq_(ad_var a, ad_var b, const char *site) { return ad_guard_(4, a, b, site); }
+static inline bool ad_guard_ne_(ad_var a, ad_var b, const char *site) { return ad_guard_(5, a, b, site); }
+
+/* numbers for variables: _Generic selects the function, so that only the chosen one sees the argument */
+static inline ad_var ad_lift_var_(ad_var a) { return a; }
+static inline ad_var ad_lift_number_(double a)
+{
+    ad_var y;
+    y.tape = (ad_tape *)(void *)(uintptr_t)&ad_constant_head_;
+    y.u.constant = a;
+    return y;
+}
+#define AD_LIFT_(a) _Generic((a), ad_var: ad_lift_var_, default: ad_lift_number_)(a)
+
+#ifdef AD_NO_SITES
+#define AD_SITE_ ((const char *)0)
+#else
+#define AD_TEXT_(x) #x
+#define AD_LINE_(x) AD_TEXT_(x)
+#define AD_SITE_ (__FILE__ ":" AD_LINE_(__LINE__))
+#endif
+
+/* Each argument is written once and evaluated in order; the names are unique, so that nesting shadows nothing. */
+#define AD_NAME_(a, n) ad_##a##_##n##_
+#define AD_CALL1_(f, n, ...) AD_CALL1N_(f, n, (__VA_ARGS__))
+#define AD_CALL2_(f, n, ...) AD_CALL2N_(f, n, __VA_ARGS__)
+#define AD_CALL3_(f, n, ...) AD_CALL3N_(f, n, __VA_ARGS__)
+#define AD_CALL1N_(f, n, x) \
+    __extension__({ __auto_type AD_NAME_(a, n) = x; f(AD_LIFT_(AD_NAME_(a, n)), AD_SITE_); })
+#define AD_CALL2N_(f, n, x, ...) \
+    __extension__({ __auto_type AD_NAME_(a, n) = (x); __auto_type AD_NAME_(b, n) = (__VA_ARGS__); \
+                    f(AD_LIFT_(AD_NAME_(a, n)), AD_LIFT_(AD_NAME_(b, n)), AD_SITE_); })
+#define AD_CALL3N_(f, n, x, y, ...) \
+    __extension__({ __auto_type AD_NAME_(a, n) = (x); __auto_type AD_NAME_(b, n) = (y); \
+                    __auto_type AD_NAME_(c, n) = (__VA_ARGS__); \
+                    f(AD_LIFT_(AD_NAME_(a, n)), AD_LIFT_(AD_NAME_(b, n)), AD_LIFT_(AD_NAME_(c, n)), AD_SITE_); })
+#endif
+
+#endif

@@ -1,0 +1,417 @@
+/* backward.c - the reverse sweep: adjoints of every node, from the last to the first
+ *
+ * One loop over nodes, never recursion: a node comes after its operands, so when it is reached all of its
+ * adjoint has arrived. Adjoints of intermediate scalars are set back to zero as they are read: the next sweep
+ * starts clean without clearing anything, and the cost of a sweep is that of the nodes it visits. A zero adjoint
+ * is not propagated at all; so an infinite partial on an untaken branch cannot make a NaN. */
+#define AD_PLAIN
+#include "algebra.h"
+#include "leaf.h"
+#include "special.h"
+#include <string.h>
+
+#define T double
+#define T_(name) name##_f64
+#define F(f) f
+#include "algebra_numeric.h"
+
+/* ---- cotangents of tensors ---- */
+
+array scratch_array(frame *f, ad_dtype dtype, int rank, const int64_t *shape)
+{
+    array a = array_of(NULL, dtype, rank, shape);
+    a.data = arena_take(f->scratch, array_bytes(&a));
+    return a;
+}
+
+array scratch_contiguous(frame *f, const array *a, ad_dtype dtype)
+{
+    if (a->dtype == dtype && array_contiguous(a))
+        return *a;
+    array copy = scratch_array(f, dtype, a->rank, a->shape);
+    if (copy.data)
+        array_copy(&copy, a);
+    return copy;
+}
+
+/* Cotangents that are read after the sweep live as long as their node, all others as long as the sweep. */
+static array slot_of(frame *f, uint32_t i, bool *fresh)
+{
+    node *n = &f->nodes[i];
+    *fresh = false;
+    if (node_op(n) != CODE_TENSOR)
+        return array_scalar(&n->adjoint);
+    block *b = n->u.block;
+    if (b->adj_pass == f->pass)
+        return b->adj;
+    bool lasting = b->leaf != LEAF_NONE || b->retained;
+    if (!lasting || !b->adj.data) {
+        b->adj = array_of(NULL, b->out.dtype, b->out.rank, b->out.shape);
+        b->adj.data = arena_take(lasting ? f->memory : f->scratch, array_bytes(&b->adj));
+        if (!b->adj.data)
+            return b->adj;
+    }
+    b->adj_pass = f->pass;
+    *fresh = true;
+    return b->adj;
+}
+
+array adjoint_slot(frame *f, const block *b, int k, bool *fresh)
+{
+    return slot_of(f, b->args[k], fresh);
+}
+
+array adjoint_zeroed(frame *f, const block *b, int k)
+{
+    bool fresh;
+    array a = slot_of(f, b->args[k], &fresh);
+    if (a.data && fresh)
+        memset(a.data, 0, array_bytes(&a));
+    return a;
+}
+
+ad_status adjoint_add(frame *f, const block *b, int k, const array *contribution)
+{
+    bool fresh;
+    array a = slot_of(f, b->args[k], &fresh);
+    if (!a.data)
+        return AD_NO_MEMORY;
+    if (fresh)
+        array_copy(&a, contribution);
+    else
+        array_add(&a, contribution);
+    return AD_OK;
+}
+
+ad_status frame_seed(frame *f, uint32_t i, const double *seed, double scale)
+{
+    bool fresh;
+    array a = slot_of(f, i, &fresh), from;
+    if (!a.data)
+        return AD_NO_MEMORY;
+    if (node_op(&f->nodes[i]) != CODE_TENSOR) {
+        f->nodes[i].adjoint += seed ? *seed : scale;
+        return AD_OK;
+    }
+    if (fresh)
+        memset(a.data, 0, array_bytes(&a));
+    from = array_of((void *)(uintptr_t)(seed ? seed : &scale), AD_F64, a.rank, a.shape);
+    if (!seed)
+        memset(from.stride, 0, sizeof from.stride);
+    array_add(&a, &from);
+    return AD_OK;
+}
+
+/* A new pass: what inputs got in the last one is forgotten, or kept to be added to. */
+void frame_begin_pass(frame *f, bool accumulate)
+{
+    arena_reset(f->scratch);
+    f->pass++;
+    if (!accumulate)
+        for (uint32_t i = f->last_input; i != NO_NODE; i = node_a(&f->nodes[i]))
+            f->nodes[i].adjoint = 0;
+    else
+        for (uint32_t i = f->last_leaf; i != NO_NODE;) {
+            block *b = f->nodes[i].u.block;
+            if (b->adj.data && b->adj_pass == f->pass - 1)
+                b->adj_pass = f->pass;
+            i = b->next_leaf;
+        }
+}
+
+void frame_clear_adjoints(frame *f, uint32_t top)
+{
+    for (uint32_t i = 0; i < top; i++)
+        f->nodes[i].adjoint = 0;
+}
+
+/* ---- the sweep ---- */
+
+ad_status block_adjoint(frame *f, block *b, const array *g)
+{
+#ifdef AD_MUTATION
+    array flipped = scratch_array(f, g->dtype, g->rank, g->shape);
+    if (ad_mutation.block && !strcmp(ad_mutation.block, b->name) && flipped.data) {
+        for (int64_t k = 0; k < g->size; k++)
+            array_put(&flipped, k, -array_get(g, k));
+        return b->op->adjoint(f, b, &flipped);
+    }
+#endif
+    return b->op->adjoint(f, b, g);
+}
+
+static ad_status sweep_block(frame *f, uint32_t i, double scalar_adjoint)
+{
+    block *b = block_at(f->nodes, i);
+    bool tensor = node_op(&f->nodes[i]) == CODE_TENSOR;
+    if (!b->needs_grad || b->op->is_leaf || (tensor && b->adj_pass != f->pass))
+        return AD_OK;
+    array g = tensor ? b->adj : array_scalar(&scalar_adjoint);
+    return block_adjoint(f, b, &g);
+}
+
+#if defined(__GNUC__)
+#define ALWAYS_INLINE __attribute__((always_inline)) inline
+#else
+#define ALWAYS_INLINE inline
+#endif
+
+#define FLOWS(text) (sizeof(#text) != sizeof("NO"))
+#define SEND(k, id, name) \
+    { \
+        double d = num_##name##_d##k##_f64(g, a, b, c, y); \
+        nodes[id].adjoint += magnitude ? fabs(d) : d; \
+    }
+
+/* keep: adjoints of all nodes stay; magnitude: sums of |contributions| */
+static ALWAYS_INLINE ad_status sweep(frame *f, uint32_t top, uint32_t bottom, const bool keep, const bool magnitude)
+{
+    node *nodes = f->nodes;
+    for (uint32_t i = top + 1; i-- > bottom;) {
+        node *n = &nodes[i];
+        const unsigned code = node_op(n);
+        const double g = n->adjoint;
+        const uint32_t ia = node_a(n), ib = node_b(n);
+        if (code < AD_OP_COUNT_) {
+            if (g == 0)
+                continue;
+            if (!keep)
+                n->adjoint = 0;
+        }
+        switch (code) {
+#define OP1(name, in, val, da, kink, doc) \
+    case AD_OP_##name: { \
+        const double a = nodes[ia].u.value, b = 0, c = 0, y = n->u.value; \
+        (void)a, (void)b, (void)c, (void)y; \
+        if (FLOWS(da)) \
+            SEND(0, ia, name) \
+        break; \
+    }
+#define OP2(name, in1, in2, val, da, db, kink, doc) \
+    case AD_OP_##name: { \
+        const double a = nodes[ia].u.value, b = nodes[ib].u.value, c = 0, y = n->u.value; \
+        (void)a, (void)b, (void)c, (void)y; \
+        if (FLOWS(da)) \
+            SEND(0, ia, name) \
+        if (FLOWS(db)) \
+            SEND(1, ib, name) \
+        break; \
+    }
+#define OP3(name, in1, in2, in3, val, da, db, dc, kink, doc) \
+    case AD_OP_##name: { \
+        const uint32_t ic = node_a(n - 1); \
+        const double a = nodes[ia].u.value, b = nodes[ib].u.value, c = nodes[ic].u.value, y = n->u.value; \
+        (void)a, (void)b, (void)c, (void)y; \
+        if (FLOWS(da)) \
+            SEND(0, ia, name) \
+        if (FLOWS(db)) \
+            SEND(1, ib, name) \
+        if (FLOWS(dc)) \
+            SEND(2, ic, name) \
+        break; \
+    }
+#include "ops.def"
+        case CODE_CONSTANT:
+            n->adjoint = 0;
+            break;
+        case CODE_SCALAR_BLOCK:
+            if (g == 0)
+                break;
+            if (!keep)
+                n->adjoint = 0;
+            /* fall through */
+        case CODE_TENSOR: {
+            ad_status s = sweep_block(f, i, g);
+            if (s) {
+                f->failed_node = i;
+                return s;
+            }
+            break;
+        }
+        default:
+            break;
+        }
+    }
+    return AD_OK;
+}
+#undef SEND
+#undef FLOWS
+
+ad_status sweep_backward(frame *f, uint32_t top, bool keep)
+{
+    f->note[0] = 0;
+    return f->magnitude ? sweep(f, top, 0, true, true) : keep ? sweep(f, top, 0, true, false) : sweep(f, top, 0, false, false);
+}
+
+/* ---- from a tape ---- */
+
+bool is_retained(const ad_tape *t, uint32_t i)
+{
+    const uint32_t *all = t->retain_pages.base;
+    for (uint32_t k = 0; k < t->n_retained; k++)
+        if (all[k] == i)
+            return true;
+    return false;
+}
+
+ad_status ad_retain(ad_var a)
+{
+    uint32_t i;
+    ad_status s = var_check(a, &i);
+    if (s || i == NO_NODE)
+        return s;
+    ad_tape *t = a.tape;
+    uint32_t *all = t->retain_pages.base;
+    if (is_retained(t, i))
+        return AD_OK;
+    if (!pages_grow(t->context, &t->retain_pages, (t->n_retained + 1) * sizeof *all, (size_t)AD_MAX_NODES * sizeof *all)) {
+        tape_fail(t, AD_NO_MEMORY, NULL, "retain: out of memory");
+        return t->status;
+    }
+    all = t->retain_pages.base;
+    uint32_t k = t->n_retained++;
+    for (; k > 0 && all[k - 1] > i; k--) /* in order of nodes, for the sweep */
+        all[k] = all[k - 1];
+    all[k] = i;
+    block *b = block_at(t->head.nodes, i);
+    if (b)
+        b->retained = true;
+    return AD_OK;
+}
+
+/* The sweep runs from retained node to retained node, whose adjoints are set aside before they are read. */
+static ad_status sweep_retaining(ad_tape *t, uint32_t top)
+{
+    frame *f = &t->frame;
+    const uint32_t *all = t->retain_pages.base;
+    double *kept = arena_take(&t->scratch, (t->n_retained + 1) * sizeof *kept);
+    ad_status s = kept ? AD_OK : AD_NO_MEMORY;
+    uint32_t k = t->n_retained;
+    while (k && all[k - 1] > top)
+        k--;
+    const uint32_t n = k;
+    node *nodes = f->nodes;
+    for (; !s && k > 0; k--) { /* nodes above all[k-1], then that one */
+        uint32_t stop = all[k - 1];
+        s = sweep(f, top, stop + 1, false, false);
+        kept[k - 1] = nodes[stop].adjoint;
+        top = stop;
+    }
+    if (!s)
+        s = sweep(f, top, 0, false, false);
+    for (uint32_t j = 0; !s && j < n; j++)
+        nodes[all[j]].adjoint = kept[j];
+    return s;
+}
+
+/* while non-finite numbers are errors: the gradients of inputs and parameters */
+static void check_gradients(ad_tape *t)
+{
+    frame *f = &t->frame;
+    for (uint32_t i = f->last_input; i != NO_NODE; i = node_a(&f->nodes[i]))
+        if (!isfinite(f->nodes[i].adjoint))
+            tape_fail(t, AD_NOT_FINITE, tape_site(t, i), "backward: the gradient of input node %u is %g", i, f->nodes[i].adjoint);
+    for (uint32_t i = f->last_leaf; i != NO_NODE; i = ((block *)f->nodes[i].u.block)->next_leaf) {
+        const block *b = f->nodes[i].u.block;
+        int64_t bad = b->adj_pass == f->pass ? array_not_finite(&b->adj) : -1;
+        if (bad >= 0)
+            tape_fail(t, AD_NOT_FINITE, tape_site(t, i), "backward: element %lld of the gradient of node %u %s is %g", (long long)bad,
+                      i, b->param ? ad_param_name(b->param) : "", array_get(&b->adj, bad));
+    }
+}
+
+static ad_status backward(ad_tape *t, int n, const ad_var *y, const double *const *seeds, bool keep, bool accumulate)
+{
+    frame *f = &t->frame;
+    uint32_t top = 0;
+    if (t->kept || t->n_retained) {
+        const uint32_t *all = t->retain_pages.base;
+        if (t->kept)
+            for (uint32_t i = 0; i < t->swept_top; i++)
+                if (node_op(&f->nodes[i]) != CODE_INPUT)
+                    f->nodes[i].adjoint = 0;
+        for (uint32_t k = 0; k < t->n_retained; k++)
+            f->nodes[all[k]].adjoint = 0;
+    }
+    t->kept = false;
+    f->n = t->head.n;
+    if (f->last_leaf != NO_NODE) {
+        frame_report(t, frame_check_borrowed(f), "backward");
+        if (t->status)
+            return t->status;
+    }
+    frame_begin_pass(f, accumulate && t->swept);
+    for (int k = 0; k < n; k++) {
+        if (is_constant(y[k]))
+            continue;
+        uint32_t i = y[k].u.node.id & ~AD_TENSOR_BIT_;
+        if (frame_seed(f, i, seeds ? seeds[k] : NULL, 1)) {
+            tape_fail(t, AD_NO_MEMORY, NULL, "backward: out of memory");
+            return t->status;
+        }
+        top = i > top ? i : top;
+    }
+    ad_status s = t->n_retained && !keep ? sweep_retaining(t, top) : sweep_backward(f, top, keep);
+    t->kept = keep || s;
+    t->swept = true;
+    t->swept_top = top + 1;
+    if (s)
+        frame_report(t, s, "backward");
+    else if (t->context->check_finite)
+        check_gradients(t);
+    return t->status;
+}
+
+/* any_shape: outputs need not be scalars */
+static ad_status backward_checked(int n, const ad_var *y, const double *const *seeds, bool any_shape, bool keep, bool accumulate)
+{
+    if (n < 0 || (n && !y))
+        return AD_NULL;
+    ad_tape *t = tape_of(n, y);
+    if (!t) {
+        for (int k = 0; k < n; k++)
+            if (!y[k].tape)
+                return AD_NULL;
+        return AD_OK; /* of constants: nothing depends on anything */
+    }
+    if (t->status)
+        return t->status;
+    for (int k = 0; k < n; k++)
+        if (!is_constant(y[k])) {
+            uint32_t i = tape_node(t, y[k], "backward");
+            if (i == NO_NODE)
+                return t->status;
+            array v = frame_array(&t->frame, i);
+            if (v.dtype == AD_I32) {
+                tape_fail(t, AD_BAD_DTYPE, NULL, "backward: from an int32 tensor");
+                return t->status;
+            }
+            if (!any_shape && v.size != 1) {
+                char text[SHAPE_TEXT];
+                tape_fail(t, AD_BAD_SHAPE, NULL, "backward: from shape %s: reduce it to a scalar, or give seeds to ad_vjp",
+                          shape_text(text, v.rank, v.shape));
+                return t->status;
+            }
+        }
+    return backward(t, n, y, seeds, keep, accumulate);
+}
+
+ad_status ad_backward(ad_var y)
+{
+    return backward_checked(1, &y, NULL, false, false, false);
+}
+
+ad_status ad_backward_add(ad_var y)
+{
+    return backward_checked(1, &y, NULL, false, false, true);
+}
+
+ad_status ad_backward_keep(ad_var y)
+{
+    return backward_checked(1, &y, NULL, false, true, false);
+}
+
+ad_status ad_vjp(int n, const ad_var *outputs, const double *const *seeds)
+{
+    return backward_checked(n, outputs, seeds, true, false, false);
+}

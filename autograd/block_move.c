@@ -1,0 +1,1022 @@
+/* block_move.c - operations that move elements without changing them
+ *
+ * Most of them are views: the result points into the argument. A view is described once (struct view), and one
+ * function applies the description to any array of the argument's shape; value, tangent and adjoint all follow
+ * from it. The transpose of a view, zeros around what it showed, is an operation of its own (unview), so that
+ * the rules of both are views again. */
+#define AD_PLAIN
+#include "tape.h"
+#include "tensor.h"
+#include <string.h>
+
+typedef enum view_kind {
+    VIEW_RESHAPE,
+    VIEW_PERMUTE,
+    VIEW_EXPAND,
+    VIEW_SLICE,
+    VIEW_DIAG,
+    VIEW_AT,
+    VIEW_SAME, /* stop_gradient */
+    VIEW_KINDS
+} view_kind;
+
+typedef struct view {
+    view_kind kind;
+    int rank; /* of the result */
+    int64_t shape[AD_MAX_RANK];
+    union {
+        int axes[AD_MAX_RANK];
+        int64_t index[AD_MAX_RANK];
+        struct {
+            int axis;
+            int64_t start, step;
+        } slice;
+    } u;
+} view;
+
+static bool no_memory(const array *a)
+{
+    return !a->data && a->size;
+}
+
+static array element_view(const array *a, const int64_t *index)
+{
+    array out = *a;
+    for (int i = 0; i < a->rank; i++)
+        out = array_sliced(&out, i, index[i], 1, 1);
+    out.rank = 0;
+    return out;
+}
+
+static array diagonal_view(const array *a)
+{
+    array out = *a;
+    out.rank = 1;
+    out.size = out.shape[0] = a->shape[0] < a->shape[1] ? a->shape[0] : a->shape[1];
+    out.stride[0] = a->stride[0] + a->stride[1];
+    return out;
+}
+
+/* false: only a reshape can fail, where strides do not allow it */
+static bool view_apply(const view *v, const array *a, array *out)
+{
+    switch (v->kind) {
+    case VIEW_RESHAPE:
+        return array_reshaped(a, v->rank, v->shape, out);
+    case VIEW_PERMUTE:
+        *out = array_permuted(a, v->u.axes);
+        break;
+    case VIEW_EXPAND:
+        *out = array_expanded(a, v->rank, v->shape);
+        break;
+    case VIEW_SLICE:
+        *out = array_sliced(a, v->u.slice.axis, v->u.slice.start, v->shape[v->u.slice.axis],
+                            v->u.slice.step);
+        break;
+    case VIEW_DIAG:
+        *out = diagonal_view(a);
+        break;
+    case VIEW_AT:
+        *out = element_view(a, v->u.index);
+        break;
+    default:
+        *out = *a;
+    }
+    return true;
+}
+
+/* ---- views: value, adjoint, tangent ---- */
+
+static ad_status view_value(frame *f, block *b)
+{
+    array a = block_arg(f, b, 0);
+    if (view_apply(b->attr, &a, &b->out))
+        return AD_OK;
+    snprintf(f->note, sizeof f->note, "the argument's strides are not those it was recorded with");
+    return AD_BAD_ARGUMENT;
+}
+
+/* where the result cannot share memory: scalars live in nodes, and some strides cannot be reshaped */
+static ad_status copy_value(frame *f, block *b)
+{
+    const view *v = b->attr;
+    array a = block_arg(f, b, 0), y = block_result(f, b), part;
+    if (v->kind == VIEW_RESHAPE) {
+        array_reshaped(&y, a.rank, a.shape, &part);
+        array_copy(&part, &a);
+    } else {
+        view_apply(v, &a, &part);
+        array_copy(&y, &part);
+    }
+    return AD_OK;
+}
+
+static ad_status view_adjoint(frame *f, block *b, const array *g)
+{
+    const view *v = b->attr;
+    bool fresh = false, everything = v->kind == VIEW_RESHAPE || v->kind == VIEW_PERMUTE;
+    array da = everything || v->kind == VIEW_EXPAND ? adjoint_slot(f, b, 0, &fresh)
+                                                    : adjoint_zeroed(f, b, 0);
+    array part;
+    if (no_memory(&da))
+        return AD_NO_MEMORY;
+    if (v->kind == VIEW_EXPAND) {
+        array_sum_to(&da, g, !fresh);
+        return AD_OK;
+    }
+    view_apply(v, &da, &part);
+    (fresh ? array_copy : array_add)(&part, g);
+    return AD_OK;
+}
+
+static ad_status view_tangent(frame *f, block *b, const array *a, const array *y,
+                              const array *const *da, array *dy)
+{
+    (void)f, (void)a, (void)y;
+    array part;
+    if (!da[0]) {
+        array_fill(dy, 0);
+        return AD_OK;
+    }
+    view_apply(b->attr, da[0], &part);
+    array_copy(dy, &part);
+    return AD_OK;
+}
+
+/* ---- unview: zeros, and the argument where the view looks ---- */
+
+static ad_status unview_value(frame *f, block *b)
+{
+    array a = block_arg(f, b, 0), y = block_result(f, b), part;
+    array_fill(&y, 0);
+    view_apply(b->attr, &y, &part);
+    array_copy(&part, &a);
+    return AD_OK;
+}
+
+static ad_status unview_adjoint(frame *f, block *b, const array *g)
+{
+    array part;
+    view_apply(b->attr, g, &part);
+    return adjoint_add(f, b, 0, &part);
+}
+
+static ad_status unview_tangent(frame *f, block *b, const array *a, const array *y,
+                                const array *const *da, array *dy)
+{
+    (void)f, (void)a, (void)y;
+    array part;
+    array_fill(dy, 0);
+    if (da[0]) {
+        view_apply(b->attr, dy, &part);
+        array_copy(&part, da[0]);
+    }
+    return AD_OK;
+}
+
+/* ---- recording ---- */
+
+static void reshape_record(rule *r);
+static void permute_record(rule *r);
+static void expand_record(rule *r);
+static void unviewed_record(rule *r);
+static void viewed_record(rule *r);
+
+#define VIEW(kind, text, rule)                                                                     \
+    [kind] = {.name = text,                                                                        \
+              .value = view_value,                                                                 \
+              .adjoint = view_adjoint,                                                             \
+              .tangent = view_tangent,                                                             \
+              .record = rule,                                                                      \
+              .is_view = true}
+#define COPY(kind, text, rule)                                                                     \
+    [kind] = {.name = text,                                                                        \
+              .value = copy_value,                                                                 \
+              .adjoint = view_adjoint,                                                             \
+              .tangent = view_tangent,                                                             \
+              .record = rule}
+#define UNVIEW(kind, text)                                                                         \
+    [kind] = {.name = text,                                                                        \
+              .value = unview_value,                                                               \
+              .adjoint = unview_adjoint,                                                           \
+              .tangent = unview_tangent,                                                           \
+              .record = viewed_record}
+static const block_op view_ops[VIEW_KINDS] = {
+    VIEW(VIEW_RESHAPE, "reshape", reshape_record),
+    VIEW(VIEW_PERMUTE, "permute", permute_record),
+    VIEW(VIEW_EXPAND, "expand", expand_record),
+    VIEW(VIEW_SLICE, "slice", unviewed_record),
+    VIEW(VIEW_DIAG, "diag", unviewed_record),
+    [VIEW_SAME] = {.name = "stop_gradient", .value = view_value, .is_view = true}};
+static const block_op copy_ops[VIEW_KINDS] = {
+    COPY(VIEW_RESHAPE, "reshape", reshape_record),
+    COPY(VIEW_EXPAND, "expand", expand_record),
+    COPY(VIEW_AT, "at", unviewed_record),
+    [VIEW_SAME] = {.name = "stop_gradient", .value = copy_value}};
+static const block_op unview_ops[VIEW_KINDS] = {
+    UNVIEW(VIEW_SLICE, "unslice"), UNVIEW(VIEW_DIAG, "diag"), UNVIEW(VIEW_AT, "unat")};
+#undef VIEW
+#undef COPY
+#undef UNVIEW
+
+static ad_var view_end(call *c, const view *v)
+{
+    array out;
+    bool shares = c->in[0].rank && v->rank && view_apply(v, &c->in[0], &out);
+    ad_dtype dtype = v->rank ? c->in[0].dtype : AD_F64;
+    return call_end(c, &(shares ? view_ops : copy_ops)[v->kind], -1, dtype, v->rank, v->shape,
+                    (call_attr){v, sizeof *v, 0});
+}
+
+/* the view `v` of `a`, where it is known to fit */
+static ad_var view_of(ad_tape *tape, ad_var a, const view *v)
+{
+    call c;
+    if (!call_begin(&c, v->kind == VIEW_AT ? "at" : view_ops[v->kind].name, tape, 1, &a))
+        return call_poison(&c);
+    return view_end(&c, v);
+}
+
+static view view_make(view_kind kind, int rank, const int64_t *shape)
+{
+    view v;
+    memset(&v, 0, sizeof v); /* attributes may be compared as bytes */
+    v.kind = kind;
+    v.rank = rank;
+    for (int i = 0; i < rank; i++)
+        v.shape[i] = shape[i];
+    return v;
+}
+
+static bool shape_is(const array *a, int rank, const int64_t *shape)
+{
+    array b = {.rank = rank};
+    for (int i = 0; i < rank; i++)
+        b.shape[i] = shape[i];
+    return same_shape(a, &b);
+}
+
+/* ---- rules ---- */
+
+static array rule_argument(const rule *r, int k)
+{
+    return block_arg(&r->tape->frame, r->b, k);
+}
+
+/* scalars are doubles: going back to a tensor takes its dtype again */
+static ad_var rule_dtype(const rule *r, int k, ad_var cotangent)
+{
+    array a = rule_argument(r, k);
+    return a.rank ? ad_cast(cotangent, a.dtype) : cotangent;
+}
+
+static void reshape_record(rule *r)
+{
+    array a = rule_argument(r, 0);
+    view v = view_make(VIEW_RESHAPE, a.rank, a.shape);
+    r->da[0] = rule_dtype(r, 0, view_of(r->tape, r->g, &v));
+}
+
+static void permute_record(rule *r)
+{
+    const view *v = r->attr;
+    array a = rule_argument(r, 0);
+    view back = view_make(VIEW_PERMUTE, a.rank, a.shape);
+    for (int i = 0; i < a.rank; i++)
+        back.u.axes[v->u.axes[i]] = i;
+    r->da[0] = view_of(r->tape, r->g, &back);
+}
+
+static void expand_record(rule *r)
+{
+    r->da[0] = r->g; /* the engine sums */
+}
+
+static ad_var unview_of(ad_tape *tape, ad_var a, const view *v, ad_dtype dtype, int rank,
+                        const int64_t *shape)
+{
+    call c;
+    const block_op *op = &unview_ops[v->kind];
+    if (!call_begin(&c, op->name, tape, 1, &a))
+        return call_poison(&c);
+    return call_end(&c, op, -1, dtype, rank, shape, (call_attr){v, sizeof *v, 0});
+}
+
+static void unviewed_record(rule *r)
+{
+    array a = rule_argument(r, 0);
+    r->da[0] = unview_of(r->tape, r->g, r->attr, a.dtype, a.rank, a.shape);
+}
+
+static void viewed_record(rule *r)
+{
+    r->da[0] = view_of(r->tape, r->g, r->attr);
+}
+
+/* ---- reshape, permute, expand ---- */
+
+/* a shape from outside: rank and sizes that can be */
+static bool call_shape(call *c, int rank, const int64_t *shape)
+{
+    char text[SHAPE_TEXT];
+    if (rank < 0 || rank > AD_MAX_RANK)
+        call_fail(c, AD_BAD_SHAPE, "rank %d is not in 0..%d", rank, AD_MAX_RANK);
+    else if (rank && !shape)
+        call_fail(c, AD_NULL, "no shape is given");
+    else {
+        bool negative = false;
+        for (int i = 0; i < rank; i++)
+            negative = negative || shape[i] < 0;
+        if (!negative && shape_size(rank, shape) >= 0)
+            return true;
+        call_fail(c, negative ? AD_BAD_SHAPE : AD_TOO_LARGE, "%s has a %s size",
+                  shape_text(text, rank, shape), negative ? "negative" : "too large a");
+    }
+    return false;
+}
+
+/* puts the size that is missing where the shape has -1 */
+static void complete_shape(int64_t size, int rank, int64_t *shape)
+{
+    int64_t known = 1;
+    int missing = -1;
+    for (int i = 0; i < rank; i++)
+        if (shape[i] == -1 && missing < 0)
+            missing = i;
+        else if (shape[i] > 0 && known <= INT64_MAX / shape[i])
+            known *= shape[i];
+        else
+            return;
+    if (missing >= 0 && size % known == 0)
+        shape[missing] = size / known;
+}
+
+ad_var ad_reshape(ad_var a, int rank, const int64_t *shape)
+{
+    call c;
+    char from[SHAPE_TEXT], to[SHAPE_TEXT];
+    if (!call_begin(&c, "reshape", NULL, 1, &a))
+        return call_poison(&c);
+    view v = view_make(VIEW_RESHAPE, 0, NULL);
+    for (int i = 0; shape && i < rank && rank <= AD_MAX_RANK; i++)
+        v.shape[v.rank++] = shape[i];
+    complete_shape(c.in[0].size, v.rank, v.shape);
+    if (v.rank == rank && shape_size(v.rank, v.shape) != c.in[0].size)
+        return call_fail(&c, AD_BAD_SHAPE, "%s cannot have the shape %s",
+                         shape_text(from, c.in[0].rank, c.in[0].shape), shape_text(to, rank, shape));
+    if (!call_shape(&c, rank, v.rank == rank ? v.shape : shape))
+        return call_poison(&c);
+    return shape_is(&c.in[0], v.rank, v.shape) ? a : view_end(&c, &v);
+}
+
+/* axes of a permutation, counted from the front; false with an error on the tape */
+static bool call_axes(call *c, const int *axes, int *out)
+{
+    bool seen[AD_MAX_RANK] = {false};
+    if (!axes) {
+        call_fail(c, AD_NULL, "no axes are given");
+        return false;
+    }
+    for (int i = 0; i < c->in[0].rank; i++) {
+        out[i] = call_axis(c, axes[i], c->in[0].rank);
+        if (out[i] < 0)
+            return false;
+        if (seen[out[i]]) {
+            call_fail(c, AD_BAD_AXIS, "axis %d is named twice", axes[i]);
+            return false;
+        }
+        seen[out[i]] = true;
+    }
+    return true;
+}
+
+static ad_var permute_end(call *c, ad_var a, const int *axes)
+{
+    view v = view_make(VIEW_PERMUTE, c->in[0].rank, c->in[0].shape);
+    bool moves = false;
+    for (int i = 0; i < v.rank; i++) {
+        v.u.axes[i] = axes[i];
+        v.shape[i] = c->in[0].shape[axes[i]];
+        moves = moves || axes[i] != i;
+    }
+    return moves ? view_end(c, &v) : a;
+}
+
+ad_var ad_permute(ad_var a, const int *axes)
+{
+    call c;
+    int order[AD_MAX_RANK];
+    if (is_constant(a))
+        return a;
+    if (!call_begin(&c, "permute", NULL, 1, &a))
+        return call_poison(&c);
+    if (c.in[0].rank == 0)
+        return a;
+    return call_axes(&c, axes, order) ? permute_end(&c, a, order) : call_poison(&c);
+}
+
+ad_var ad_transpose(ad_var a)
+{
+    call c;
+    int axes[AD_MAX_RANK] = {0};
+    char text[SHAPE_TEXT];
+    if (!call_begin(&c, "transpose", NULL, 1, &a))
+        return call_poison(&c);
+    int rank = c.in[0].rank;
+    if (rank < 2)
+        return call_fail(&c, AD_BAD_SHAPE, "%s has fewer than 2 axes",
+                         shape_text(text, rank, c.in[0].shape));
+    for (int i = 0; i < rank - 2; i++)
+        axes[i] = i;
+    axes[rank - 2] = rank - 1;
+    axes[rank - 1] = rank - 2;
+    return permute_end(&c, a, axes);
+}
+
+ad_var ad_expand(ad_var a, int rank, const int64_t *shape)
+{
+    call c;
+    int fits;
+    int64_t joint[AD_MAX_RANK];
+    char from[SHAPE_TEXT], to[SHAPE_TEXT];
+    if (!call_begin(&c, "expand", NULL, 1, &a))
+        return call_poison(&c);
+    const array *in = &c.in[0];
+    if (!call_shape(&c, rank, shape))
+        return call_poison(&c);
+    view v = view_make(VIEW_EXPAND, rank, shape);
+    if (!shape_broadcast(in->rank, in->shape, rank, v.shape, &fits, joint) ||
+        fits != rank || memcmp(joint, v.shape, (size_t)rank * sizeof *joint) != 0)
+        return call_fail(&c, AD_BAD_SHAPE, "%s does not broadcast to %s",
+                         shape_text(from, in->rank, in->shape), shape_text(to, rank, v.shape));
+    return shape_is(in, rank, v.shape) ? a : view_end(&c, &v);
+}
+
+/* ---- slices and elements ---- */
+
+static ad_var slice_call(const char *name, ad_var a, int axis, int64_t start, int64_t stop,
+                         int64_t step)
+{
+    call c;
+    if (!call_begin(&c, name, NULL, 1, &a))
+        return call_poison(&c);
+    axis = call_axis(&c, axis, c.in[0].rank);
+    if (axis < 0)
+        return call_poison(&c);
+    if (step == 0)
+        return call_fail(&c, AD_BAD_ARGUMENT, "the step is 0");
+    view v = view_make(VIEW_SLICE, c.in[0].rank, c.in[0].shape);
+    v.shape[axis] = slice_range(c.in[0].shape[axis], &start, stop, step);
+    v.u.slice.axis = axis;
+    v.u.slice.start = start;
+    v.u.slice.step = step;
+    return step == 1 && v.shape[axis] == c.in[0].shape[axis] ? a : view_end(&c, &v);
+}
+
+ad_var ad_slice(ad_var a, int axis, int64_t start, int64_t stop, int64_t step)
+{
+    return slice_call("slice", a, axis, start, stop, step);
+}
+
+ad_var ad_flip(ad_var a, int axis)
+{
+    return slice_call("flip", a, axis, INT64_MAX, INT64_MIN, -1);
+}
+
+/* the size of a part; -1 and an error on the tape */
+static int64_t split_size(call *c, int n, int *axis, const ad_var *parts)
+{
+    if ((*axis = call_axis(c, *axis, c->in[0].rank)) < 0)
+        return -1;
+    int64_t size = c->in[0].shape[*axis];
+    if (!parts)
+        call_fail(c, AD_NULL, "there is no room for the parts");
+    else if (n <= 0)
+        call_fail(c, AD_BAD_ARGUMENT, "into %d parts", n);
+    else if (size % n)
+        call_fail(c, AD_BAD_SHAPE, "axis %d of size %lld has no %d equal parts", *axis,
+                  (long long)size, n);
+    else
+        return size / n;
+    return -1;
+}
+
+ad_status ad_split(ad_var a, int n, int axis, ad_var *parts)
+{
+    call c;
+    int64_t size = call_begin(&c, "split", NULL, 1, &a) ? split_size(&c, n, &axis, parts) : -1;
+    for (int k = 0; parts && k < n; k++)
+        parts[k] = size < 0 ? call_poison(&c)
+                            : slice_call("split", a, axis, k * size, (k + 1) * size, 1);
+    return c.tape ? ad_tape_status(c.tape) : AD_NULL;
+}
+
+ad_var ad_at(ad_var a, const int64_t *index)
+{
+    call c;
+    char text[SHAPE_TEXT], shape[SHAPE_TEXT];
+    if (is_constant(a))
+        return a;
+    if (!call_begin(&c, "at", NULL, 1, &a))
+        return call_poison(&c);
+    int rank = c.in[0].rank;
+    if (rank == 0)
+        return a;
+    if (!index)
+        return call_fail(&c, AD_NULL, "no index is given");
+    view v = view_make(VIEW_AT, 0, NULL);
+    for (int i = 0; i < rank; i++) {
+        v.u.index[i] = index[i];
+        if (index[i] < 0 || index[i] >= c.in[0].shape[i])
+            return call_fail(&c, AD_BAD_INDEX, "index %s is not in %s",
+                             shape_text(text, rank, index),
+                             shape_text(shape, rank, c.in[0].shape));
+    }
+    return view_end(&c, &v);
+}
+
+/* (...,n,...) -> (B,1,n S) -> (B,times,n S) -> (...,times n,...): three axes are enough, whatever the rank */
+ad_var ad_repeat(ad_var a, int axis, int64_t times)
+{
+    call c;
+    if (!call_begin(&c, "repeat", NULL, 1, &a))
+        return call_poison(&c);
+    array in = c.in[0];
+    axis = call_axis(&c, axis, in.rank);
+    if (axis < 0)
+        return call_poison(&c);
+    if (times < 0)
+        return call_fail(&c, AD_BAD_ARGUMENT, "%lld times", (long long)times);
+    if (in.shape[axis] && times > INT64_MAX / in.shape[axis])
+        return call_fail(&c, AD_TOO_LARGE, "%lld times is too large", (long long)times);
+    int64_t wide[3] = {1, 1, 1};
+    for (int i = 0; i < in.rank; i++)
+        wide[i < axis ? 0 : 2] *= in.shape[i];
+    a = ad_reshape(a, 3, wide);
+    wide[1] = times;
+    in.shape[axis] *= times;
+    return ad_reshape(ad_expand(a, 3, wide), in.rank, in.shape);
+}
+
+/* ---- diagonals ---- */
+
+ad_var ad_diag(ad_var a)
+{
+    call c;
+    char text[SHAPE_TEXT];
+    if (!call_begin(&c, "diag", NULL, 1, &a))
+        return call_poison(&c);
+    const array *in = &c.in[0];
+    if (in->rank != 1 && in->rank != 2)
+        return call_fail(&c, AD_BAD_SHAPE, "%s is neither a vector nor a matrix",
+                         shape_text(text, in->rank, in->shape));
+    int64_t n = in->shape[0], square[2] = {n, n};
+    if (in->rank == 2 && in->shape[1] < n)
+        n = in->shape[1];
+    view v = view_make(VIEW_DIAG, 1, &n);
+    if (in->rank == 2)
+        return view_end(&c, &v);
+    if (!call_shape(&c, 2, square))
+        return call_poison(&c);
+    return call_end(&c, &unview_ops[VIEW_DIAG], -1, in->dtype, 2, square,
+                    (call_attr){&v, sizeof v, 0});
+}
+
+ad_var ad_trace(ad_var a)
+{
+    call c;
+    char text[SHAPE_TEXT];
+    if (!call_begin(&c, "trace", NULL, 1, &a))
+        return call_poison(&c);
+    if (c.in[0].rank != 2)
+        return call_fail(&c, AD_BAD_SHAPE, "%s is not a matrix",
+                         shape_text(text, c.in[0].rank, c.in[0].shape));
+    return ad_sum(ad_diag(a));
+}
+
+/* ---- concat and stack ---- */
+
+typedef struct join {
+    int axis;
+    int stacked; /* the axis is new */
+} join;
+
+/* the place of a part in the whole; moves *at behind it */
+static array part_of(const array *whole, const join *j, const array *part, int64_t *at)
+{
+    int64_t count = j->stacked ? 1 : part->shape[j->axis];
+    array out = array_sliced(whole, j->axis, *at, count, 1);
+    *at += count;
+    if (!j->stacked)
+        return out;
+    out.rank--;
+    for (int i = j->axis; i < out.rank; i++) {
+        out.shape[i] = out.shape[i + 1];
+        out.stride[i] = out.stride[i + 1];
+    }
+    return out;
+}
+
+static ad_status join_value(frame *f, block *b)
+{
+    array y = block_result(f, b);
+    int64_t at = 0;
+    for (int k = 0; k < (int)b->n_args; k++) {
+        array a = block_arg(f, b, k), part = part_of(&y, b->attr, &a, &at);
+        array_copy(&part, &a);
+    }
+    return AD_OK;
+}
+
+static ad_status join_adjoint(frame *f, block *b, const array *g)
+{
+    ad_status status = AD_OK;
+    int64_t at = 0;
+    for (int k = 0; k < (int)b->n_args && status == AD_OK; k++) {
+        array a = block_arg(f, b, k), part = part_of(g, b->attr, &a, &at);
+        if (block_wants(f, b, k))
+            status = adjoint_add(f, b, k, &part);
+    }
+    return status;
+}
+
+static ad_status join_tangent(frame *f, block *b, const array *a, const array *y,
+                              const array *const *da, array *dy)
+{
+    (void)f, (void)y;
+    int64_t at = 0;
+    for (int k = 0; k < (int)b->n_args; k++) {
+        array part = part_of(dy, b->attr, &a[k], &at);
+        if (da[k])
+            array_copy(&part, da[k]);
+        else
+            array_fill(&part, 0);
+    }
+    return AD_OK;
+}
+
+/* the part at `at` of the cotangent; of a stack, without the axis that it added */
+static ad_var joined_part(const rule *r, ad_var g, const array *a, int64_t at)
+{
+    const join *j = r->attr;
+    if (a->rank == 0) {
+        view v = view_make(VIEW_AT, 0, NULL);
+        v.u.index[0] = at;
+        return view_of(r->tape, g, &v);
+    }
+    view v = view_make(VIEW_SLICE, ad_rank(r->y), ad_shape(r->y));
+    v.shape[j->axis] = j->stacked ? 1 : a->shape[j->axis];
+    v.u.slice.axis = j->axis;
+    v.u.slice.start = at;
+    v.u.slice.step = 1;
+    ad_var part = view_of(r->tape, g, &v);
+    return j->stacked ? ad_reshape(part, a->rank, a->shape) : part;
+}
+
+static void join_record(rule *r)
+{
+    const join *j = r->attr;
+    ad_var g = r->g;
+    int64_t at = 0;
+    for (int k = 0; k < (int)r->n; k++) {
+        array a = rule_argument(r, k);
+        if (r->wants[k])
+            r->da[k] = joined_part(r, g, &a, at);
+        at += j->stacked ? 1 : a.shape[j->axis];
+    }
+}
+
+static const block_op concat_op = {.name = "concat",
+                                   .value = join_value,
+                                   .adjoint = join_adjoint,
+                                   .tangent = join_tangent,
+                                   .record = join_record};
+static const block_op stack_op = {.name = "stack",
+                                  .value = join_value,
+                                  .adjoint = join_adjoint,
+                                  .tangent = join_tangent,
+                                  .record = join_record};
+
+/* do the parts fit together, but for their sizes along `axis` (-1: everywhere)? */
+static bool call_parts(call *c, int axis)
+{
+    char text[SHAPE_TEXT], other[SHAPE_TEXT];
+    const array *first = &c->in[0];
+    for (int k = 1; k < (int)c->n; k++) {
+        array part = c->in[k];
+        if (axis >= 0 && part.rank == first->rank)
+            part.shape[axis] = first->shape[axis];
+        if (!same_shape(first, &part)) {
+            call_fail(c, AD_BAD_SHAPE, "part %d is %s, the first is %s", k,
+                      shape_text(other, c->in[k].rank, c->in[k].shape),
+                      shape_text(text, first->rank, first->shape));
+            return false;
+        }
+        if (part.dtype != first->dtype) {
+            call_fail(c, AD_BAD_DTYPE, "part %d is %s, the first is %s", k,
+                      ad_dtype_name(part.dtype), ad_dtype_name(first->dtype));
+            return false;
+        }
+    }
+    return true;
+}
+
+static ad_var join_end(call *c, const block_op *op, join j, int rank, const int64_t *shape)
+{
+    if (!call_shape(c, rank, shape))
+        return call_poison(c);
+    return call_end(c, op, -1, c->in[0].dtype, rank, shape, (call_attr){&j, sizeof j, 0});
+}
+
+ad_var ad_concat(int n, const ad_var *parts, int axis)
+{
+    call c;
+    if (n <= 0 || !parts)
+        return (ad_var){0};
+    if (!call_begin(&c, "concat", NULL, n, parts))
+        return call_poison(&c);
+    array whole = c.in[0];
+    axis = call_axis(&c, axis, whole.rank);
+    if (axis < 0 || !call_parts(&c, axis))
+        return call_poison(&c);
+    for (int k = 1; k < n; k++) {
+        if (whole.shape[axis] > INT64_MAX - c.in[k].shape[axis])
+            return call_fail(&c, AD_TOO_LARGE, "the parts together are too large");
+        whole.shape[axis] += c.in[k].shape[axis];
+    }
+    return join_end(&c, &concat_op, (join){axis, 0}, whole.rank, whole.shape);
+}
+
+ad_var ad_stack(int n, const ad_var *parts, int axis)
+{
+    call c;
+    if (n <= 0 || !parts)
+        return (ad_var){0};
+    if (!call_begin(&c, "stack", NULL, n, parts))
+        return call_poison(&c);
+    const array *first = &c.in[0];
+    axis = call_axis(&c, axis, first->rank + 1);
+    if (axis < 0 || !call_parts(&c, -1))
+        return call_poison(&c);
+    int64_t shape[AD_MAX_RANK + 1];
+    for (int i = 0; i <= first->rank; i++)
+        shape[i] = i < axis ? first->shape[i] : i == axis ? n : first->shape[i - 1];
+    return join_end(&c, &stack_op, (join){axis, 1}, first->rank + 1, shape);
+}
+
+/* ---- pad ---- */
+
+typedef struct padding {
+    int64_t before[AD_MAX_RANK];
+    double value;
+} padding;
+
+static array pad_inside(const array *whole, const padding *p, int rank, const int64_t *shape)
+{
+    array out = *whole;
+    for (int i = 0; i < rank; i++)
+        out = array_sliced(&out, i, p->before[i], shape[i], 1);
+    return out;
+}
+
+static ad_status pad_value(frame *f, block *b)
+{
+    const padding *p = b->attr;
+    array a = block_arg(f, b, 0), y = block_result(f, b);
+    array inside = pad_inside(&y, p, a.rank, a.shape);
+    array_fill(&y, p->value);
+    array_copy(&inside, &a);
+    return AD_OK;
+}
+
+static ad_status pad_adjoint(frame *f, block *b, const array *g)
+{
+    array a = block_arg(f, b, 0), inside = pad_inside(g, b->attr, a.rank, a.shape);
+    return adjoint_add(f, b, 0, &inside);
+}
+
+static ad_status pad_tangent(frame *f, block *b, const array *a, const array *y,
+                             const array *const *da, array *dy)
+{
+    (void)f, (void)y;
+    array inside = pad_inside(dy, b->attr, a[0].rank, a[0].shape);
+    array_fill(dy, 0);
+    if (da[0])
+        array_copy(&inside, da[0]);
+    return AD_OK;
+}
+
+static void pad_record(rule *r)
+{
+    const padding *p = r->attr;
+    array a = rule_argument(r, 0);
+    ad_var g = r->g;
+    for (int i = 0; i < a.rank; i++)
+        g = ad_slice(g, i, p->before[i], p->before[i] + a.shape[i], 1);
+    r->da[0] = g;
+}
+
+static const block_op pad_op = {.name = "pad",
+                                .value = pad_value,
+                                .adjoint = pad_adjoint,
+                                .tangent = pad_tangent,
+                                .record = pad_record};
+
+ad_var ad_pad(ad_var a, const int64_t *before, const int64_t *after, double value)
+{
+    call c;
+    if (!call_begin(&c, "pad", NULL, 1, &a))
+        return call_poison(&c);
+    array y = c.in[0];
+    if (y.rank == 0)
+        return a;
+    if (!before || !after)
+        return call_fail(&c, AD_NULL, "no numbers of elements are given");
+    padding p = {.value = value};
+    for (int i = 0; i < y.rank; i++) {
+        if (before[i] < 0 || after[i] < 0)
+            return call_fail(&c, AD_BAD_ARGUMENT, "axis %d: %lld elements before and %lld after", i,
+                             (long long)before[i], (long long)after[i]);
+        if (before[i] > INT64_MAX - y.shape[i] || after[i] > INT64_MAX - y.shape[i] - before[i])
+            return call_fail(&c, AD_TOO_LARGE, "axis %d is too large", i);
+        y.shape[i] += before[i] + after[i];
+        p.before[i] = before[i];
+    }
+    if (!call_shape(&c, y.rank, y.shape))
+        return call_poison(&c);
+    return call_end(&c, &pad_op, -1, y.dtype, y.rank, y.shape, (call_attr){&p, sizeof p, 0});
+}
+
+/* ---- tril and triu ---- */
+
+typedef struct triangle {
+    int diagonal;
+    int upper;
+} triangle;
+
+/* to <- the triangle of `from`; `to` is contiguous */
+static void triangle_copy(const triangle *t, const array *to, const array *from)
+{
+    array_copy(to, from);
+    int64_t m = to->shape[to->rank - 2], n = to->shape[to->rank - 1];
+    size_t bytes = ad_dtype_size(to->dtype);
+    for (int64_t row = 0; n && row < to->size / n; row++) {
+        int64_t edge = row % m + t->diagonal + (t->upper ? 0 : 1); /* first column beyond */
+        edge = edge < 0 ? 0 : edge > n ? n : edge;
+        int64_t first = t->upper ? 0 : edge, last = t->upper ? edge : n;
+        memset((char *)to->data + (size_t)(row * n + first) * bytes, 0,
+               (size_t)(last - first) * bytes);
+    }
+}
+
+static ad_status triangle_value(frame *f, block *b)
+{
+    array a = block_arg(f, b, 0), y = block_result(f, b);
+    triangle_copy(b->attr, &y, &a);
+    return AD_OK;
+}
+
+static ad_status triangle_adjoint(frame *f, block *b, const array *g)
+{
+    bool fresh;
+    array da = adjoint_slot(f, b, 0, &fresh);
+    arena_mark mark = arena_here(f->scratch);
+    array part = fresh ? da : scratch_array(f, g->dtype, g->rank, g->shape);
+    if (no_memory(&da) || no_memory(&part))
+        return AD_NO_MEMORY;
+    triangle_copy(b->attr, &part, g);
+    if (!fresh)
+        array_add(&da, &part);
+    arena_rewind(f->scratch, mark);
+    return AD_OK;
+}
+
+static ad_status triangle_tangent(frame *f, block *b, const array *a, const array *y,
+                                  const array *const *da, array *dy)
+{
+    (void)f, (void)a, (void)y;
+    if (da[0])
+        triangle_copy(b->attr, dy, da[0]);
+    else
+        array_fill(dy, 0);
+    return AD_OK;
+}
+
+static void triangle_record(rule *r)
+{
+    const triangle *t = r->attr;
+    r->da[0] = (t->upper ? ad_triu : ad_tril)(r->g, t->diagonal);
+}
+
+static const block_op triangle_ops[2] = {{.name = "tril",
+                                          .value = triangle_value,
+                                          .adjoint = triangle_adjoint,
+                                          .tangent = triangle_tangent,
+                                          .record = triangle_record},
+                                         {.name = "triu",
+                                          .value = triangle_value,
+                                          .adjoint = triangle_adjoint,
+                                          .tangent = triangle_tangent,
+                                          .record = triangle_record}};
+
+static ad_var triangle_call(ad_var a, int diagonal, int upper)
+{
+    call c;
+    char text[SHAPE_TEXT];
+    triangle t = {diagonal, upper};
+    if (!call_begin(&c, triangle_ops[upper].name, NULL, 1, &a))
+        return call_poison(&c);
+    const array *in = &c.in[0];
+    if (in->rank < 2)
+        return call_fail(&c, AD_BAD_SHAPE, "%s has fewer than 2 axes",
+                         shape_text(text, in->rank, in->shape));
+    return call_end(&c, &triangle_ops[upper], -1, in->dtype, in->rank, in->shape,
+                    (call_attr){&t, sizeof t, 0});
+}
+
+ad_var ad_tril(ad_var a, int diagonal)
+{
+    return triangle_call(a, diagonal, 0);
+}
+
+ad_var ad_triu(ad_var a, int diagonal)
+{
+    return triangle_call(a, diagonal, 1);
+}
+
+/* ---- cast and stop_gradient ---- */
+
+static ad_status cast_value(frame *f, block *b)
+{
+    array a = block_arg(f, b, 0), y = block_result(f, b);
+    array_copy(&y, &a);
+    return AD_OK;
+}
+
+/* of a scalar, which stays a double */
+static ad_status truncate_value(frame *f, block *b)
+{
+    int32_t whole;
+    array a = block_arg(f, b, 0), y = block_result(f, b), w = array_of(&whole, AD_I32, 0, NULL);
+    array_copy(&w, &a);
+    array_copy(&y, &w);
+    return AD_OK;
+}
+
+static ad_status cast_adjoint(frame *f, block *b, const array *g)
+{
+    return adjoint_add(f, b, 0, g);
+}
+
+static ad_status cast_tangent(frame *f, block *b, const array *a, const array *y,
+                              const array *const *da, array *dy)
+{
+    (void)f, (void)b, (void)a, (void)y;
+    if (da[0])
+        array_copy(dy, da[0]);
+    else
+        array_fill(dy, 0);
+    return AD_OK;
+}
+
+static void cast_record(rule *r)
+{
+    r->da[0] = ad_cast(r->g, rule_argument(r, 0).dtype);
+}
+
+static const block_op cast_op = {.name = "cast",
+                                 .value = cast_value,
+                                 .adjoint = cast_adjoint,
+                                 .tangent = cast_tangent,
+                                 .record = cast_record};
+static const block_op cast_int_op = {.name = "cast", .value = cast_value};
+static const block_op truncate_op = {.name = "cast", .value = truncate_value};
+
+/* A scalar is a double that fits tensors of any dtype, so that only a cast to int32 changes it. */
+ad_var ad_cast(ad_var a, ad_dtype dtype)
+{
+    call c;
+    if (is_constant(a) && dtype != AD_I32)
+        return a;
+    if (!call_begin(&c, "cast", NULL, 1, &a))
+        return call_poison(&c);
+    const array *in = &c.in[0];
+    bool scalar = in->rank == 0, whole = dtype == AD_I32;
+    if (dtype != AD_F64 && dtype != AD_F32 && dtype != AD_I32)
+        return call_fail(&c, AD_BAD_DTYPE, "there is no dtype %d", (int)dtype);
+    if (in->dtype == dtype || (scalar && !whole && in->dtype == AD_F64))
+        return a;
+    return call_end(&c, scalar && whole ? &truncate_op : whole ? &cast_int_op : &cast_op, -1,
+                    scalar ? AD_F64 : dtype, in->rank, in->shape, (call_attr){0});
+}
+
+ad_var ad_stop_gradient(ad_var a)
+{
+    call c;
+    if (is_constant(a))
+        return a;
+    if (!call_begin(&c, "stop_gradient", NULL, 1, &a))
+        return call_poison(&c);
+    view v = view_make(VIEW_SAME, c.in[0].rank, c.in[0].shape);
+    return view_end(&c, &v);
+}

@@ -1,0 +1,496 @@
+/* gradcheck.c - is a gradient right? Reverse mode against duals within rounding, then both against differences
+ *
+ * Three opinions that share no formula: the reverse sweep reads ops.def, the forward sweep reads dual.h, and
+ * differences read nothing. Reverse and duals must agree to a bound that is computed, not guessed: a further
+ * reverse sweep sums the magnitudes of all contributions to an element, and rounding can move it by that sum, times
+ * the unit roundoff, times the length of the longest path. Differences see what a common mistake would hide. */
+#define AD_PLAIN
+#include "gradcheck.h"
+#include "algebra.h"
+#include "random.h"
+#include "tensor.h"
+#include <float.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct input {
+    array value; /* what the check was asked for: not to be changed */
+    array moved; /* a copy in the same dtype, for differences */
+    double *reverse, *magnitude, *dual;
+} input;
+
+typedef struct check {
+    ad_function f;
+    void *user;
+    int n;
+    input *in;
+    ad_var *x, y;
+    double *seed, *y_values; /* of the output */
+    int64_t y_size;
+    ad_tape *t;
+    arena memory;
+    double unit, bound, reach; /* roundoff; allowed error in units of it; distance at which kinks matter */
+    const ad_check_options *options;
+    ad_check_report *report;
+    size_t used; /* of the report's text */
+} check;
+
+static void say(check *c, const char *format, ...)
+#if defined(__GNUC__)
+    __attribute__((format(printf, 2, 3)))
+#endif
+    ;
+static void say(check *c, const char *format, ...)
+{
+    size_t room = sizeof c->report->text - c->used;
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(c->report->text + c->used, room, format, args);
+    va_end(args);
+    c->used += n < 0 ? 0 : (size_t)n < room ? (size_t)n : room - 1;
+}
+
+static ad_status fail(check *c, ad_status s)
+{
+    c->report->status = s;
+    if (!c->used)
+        say(c, "gradient check: %s: %s\n", ad_status_name(s), ad_tape_error(c->t));
+    return s;
+}
+
+/* ---- recording ---- */
+
+static ad_status record_at(check *c, bool moved)
+{
+    ad_reset(c->t);
+    for (int i = 0; i < c->n; i++) {
+        const array *v = moved ? &c->in[i].moved : &c->in[i].value;
+        c->x[i] = v->rank ? ad_input_array(c->t, v->dtype, v->rank, v->shape, v->data) : ad_input(c->t, array_get(v, 0));
+    }
+    c->y = c->f(c->x, c->user);
+    if (!c->y.tape)
+        return ad_tape_status(c->t) ? ad_tape_status(c->t) : AD_NULL;
+    return ad_tape_status(c->t);
+}
+
+/* the longest chain of operations, weighted by how many roundings each may add */
+static double path_length(check *c)
+{
+    const frame *f = &c->t->frame;
+    double *length = arena_zeros(&c->memory, ((size_t)f->n + 1) * sizeof *length), longest = 0;
+    if (!length)
+        return -1;
+    for (uint32_t i = 0; i < f->n; i++) {
+        double before = 0;
+        for (int k = 0;; k++) {
+            int64_t p = ad_node_parent(c->t, i, k);
+            if (p < 0)
+                break;
+            before = fmax(before, length[p]);
+        }
+        const block *b = block_at(f->nodes, i);
+        int64_t size = 1;
+        for (uint32_t k = 0; b && k < b->n_args; k++)
+            size = block_arg(f, b, (int)k).size > size ? block_arg(f, b, (int)k).size : size;
+        if (b && b->out.dtype == AD_F32)
+            c->unit = FLT_EPSILON / 2;
+        length[i] = before + (b && b->op->is_leaf ? 0 : 8 + 2 * log2((double)size));
+        longest = fmax(longest, length[i]);
+    }
+    return longest;
+}
+
+static ad_status take_numbers(check *c, double **p, int64_t n)
+{
+    return (*p = arena_zeros(&c->memory, (size_t)n * sizeof **p + 8)) ? AD_OK : AD_NO_MEMORY;
+}
+
+static void random_numbers(const check *c, uint64_t key, double *to, int64_t n)
+{
+    array a = array_of(to, AD_F64, 1, &n);
+    random_normal(random_stream_of(c->options->seed, key, 0), &a);
+}
+
+static ad_status prepare(check *c)
+{
+    ad_status s = record_at(c, false);
+    if (s)
+        return s;
+    c->unit = DBL_EPSILON / 2;
+    c->t->frame.n = c->t->head.n;
+    c->bound = 1 + path_length(c);
+    if (c->bound < 1)
+        return AD_NO_MEMORY;
+    c->bound *= c->options->slack > 0 ? c->options->slack : 1;
+    c->y_size = ad_size(c->y);
+    if ((s = take_numbers(c, &c->seed, c->y_size)) || (s = take_numbers(c, &c->y_values, c->y_size)))
+        return s;
+    for (int64_t j = 0; j < c->y_size; j++)
+        c->seed[j] = 1;
+    if (c->options->random_seeds)
+        random_numbers(c, 0, c->seed, c->y_size);
+    for (int i = 0; i < c->n; i++) {
+        input *in = &c->in[i];
+        in->moved = array_of(NULL, in->value.dtype, in->value.rank, in->value.shape);
+        in->moved.data = arena_take(&c->memory, array_bytes(&in->moved) + 8);
+        if (!in->moved.data || take_numbers(c, &in->reverse, in->value.size) || take_numbers(c, &in->magnitude, in->value.size) ||
+            take_numbers(c, &in->dual, in->value.size))
+            return AD_NO_MEMORY;
+        array_copy(&in->moved, &in->value);
+    }
+    return AD_OK;
+}
+
+/* ---- reverse, magnitudes, duals ---- */
+
+static ad_status reverse_sweeps(check *c)
+{
+    const double *seeds[1] = {c->seed};
+    ad_status s = ad_vjp(1, &c->y, seeds);
+    for (int i = 0; !s && i < c->n; i++)
+        s = ad_grad_read(c->x[i], c->in[i].reverse);
+    if (s || is_constant(c->y))
+        return s;
+    frame *f = &c->t->frame; /* again, with magnitudes */
+    double *magnitudes = arena_take(&c->memory, (size_t)c->y_size * sizeof *magnitudes + 8);
+    if (!magnitudes)
+        return AD_NO_MEMORY;
+    for (int64_t j = 0; j < c->y_size; j++)
+        magnitudes[j] = fabs(c->seed[j]);
+    uint32_t y = c->y.u.node.id & ~AD_TENSOR_BIT_;
+    frame_clear_adjoints(f, f->n);
+    frame_begin_pass(f, false);
+    f->magnitude = true;
+    s = frame_seed(f, y, magnitudes, 1);
+    if (!s)
+        s = sweep_backward(f, y, true);
+    f->magnitude = false;
+    for (int i = 0; !s && i < c->n; i++)
+        s = ad_grad_read(c->x[i], c->in[i].magnitude);
+    frame_clear_adjoints(f, f->n);
+    return s;
+}
+
+/* Every element of every input is a direction; eight in a sweep. */
+static ad_status dual_sweeps(check *c, int which)
+{
+    enum { WIDTH = 8 };
+    const input *in = &c->in[which];
+    arena_mark mark = arena_here(&c->memory);
+    double *seeds = arena_take(&c->memory, (size_t)in->value.size * WIDTH * sizeof *seeds + 8);
+    double *out = arena_take(&c->memory, (size_t)c->y_size * WIDTH * sizeof *out + 8);
+    ad_status s = seeds && out ? AD_OK : AD_NO_MEMORY;
+    for (int64_t e = 0; !s && e < in->value.size; e += WIDTH) {
+        int count = in->value.size - e < WIDTH ? (int)(in->value.size - e) : WIDTH;
+        memset(seeds, 0, (size_t)in->value.size * WIDTH * sizeof *seeds);
+        for (int w = 0; w < count; w++)
+            seeds[w * in->value.size + e + w] = 1;
+        const double *const tangents[1] = {seeds};
+        double *const results[1] = {out};
+        s = ad_jvp(1, &c->x[which], tangents, 1, &c->y, results, count);
+        for (int w = 0; !s && w < count; w++)
+            for (int64_t j = 0; j < c->y_size; j++)
+                if (c->seed[j] != 0 && out[w * c->y_size + j] != 0)
+                    in->dual[e + w] += c->seed[j] * out[w * c->y_size + j];
+    }
+    arena_rewind(&c->memory, mark);
+    return s;
+}
+
+static void blame(check *c, int i, int64_t e, double got, double want, bool (*find)(ad_tape *, ad_check_report *))
+{
+    ad_check_report *r = c->report;
+    r->status = AD_MISMATCH;
+    r->input = i;
+    r->element = e;
+    r->node = -1;
+    r->got = got;
+    r->want = want;
+    say(c, "gradient check: FAILED at element %lld of input %d\n", (long long)e, i);
+    if (find && find(c->t, r))
+        say(c, "first wrong operation: %s, argument %d (node %lld%s%s%s%s)\n  at (%.9g, %.9g, %.9g): got %.9g, want %.9g\n", r->operation,
+            r->argument, (long long)r->node, *r->scope ? ", " : "", r->scope, *r->site ? ", " : "", r->site, r->at[0], r->at[1], r->at[2], r->got,
+            r->want);
+}
+
+static bool agree(double got, double want, double allowed)
+{
+    return got == want || (isnan(got) && isnan(want)) || fabs(got - want) <= allowed;
+}
+
+static ad_status compare_duals(check *c)
+{
+    ad_check_report *r = c->report;
+    for (int i = 0; i < c->n; i++)
+        for (int64_t e = 0; e < c->in[i].value.size; e++) {
+            const input *in = &c->in[i];
+            double got = in->reverse[e], want = in->dual[e], scale = c->unit * in->magnitude[e];
+            r->elements++;
+            if (got != want && scale > 0)
+                r->worst_ulps = fmax(r->worst_ulps, fabs(got - want) / scale);
+            if (agree(got, want, c->bound * scale + DBL_MIN))
+                continue;
+            if (!(isfinite(got) && isfinite(want)) && r->kinks)
+                continue; /* an infinite partial at a kink */
+            blame(c, i, e, got, want, blame_operation);
+            say(c, "reverse mode gives %.17g, duals %.17g: %.3g units of rounding apart, %.3g allowed\n", got, want,
+                scale > 0 ? fabs(got - want) / scale : (double)INFINITY, c->bound);
+            return AD_MISMATCH;
+        }
+    return AD_OK;
+}
+
+/* ---- differences ---- */
+
+static ad_status value_at(check *c, const array *moved, int64_t e, double x, double *value, double *size)
+{
+    double old = array_get(moved, e);
+    array_put(moved, e, x);
+    ad_status s = record_at(c, true);
+    array_put(moved, e, old);
+    *value = *size = 0;
+    if (!s && ad_size(c->y) != c->y_size)
+        s = AD_BAD_SHAPE;
+    if (!s)
+        s = ad_read(c->y, c->y_values);
+    for (int64_t j = 0; !s && j < c->y_size; j++) {
+        *value += c->seed[j] * c->y_values[j];
+        *size += fabs(c->seed[j] * c->y_values[j]);
+    }
+    return s;
+}
+
+/* central differences at two steps, extrapolated; *error is what they may be off by */
+static ad_status difference(check *c, int i, int64_t e, double *derivative, double *error)
+{
+    const array *moved = &c->in[i].moved;
+    const bool single = c->unit > 1e-10;
+    double x = array_get(moved, e), h = (single ? 4e-2 : 1e-3) * fmax(1, fabs(x)), d[2], noise = 0;
+    for (int j = 0; j < 2; j++) {
+        double step = j ? h / 2 : h, up, down, size_up, size_down;
+        ad_status s = value_at(c, moved, e, x + step, &up, &size_up);
+        if (!s)
+            s = value_at(c, moved, e, x - step, &down, &size_down);
+        if (s)
+            return s;
+        double width = moved->dtype == AD_F32 ? (double)(float)(x + step) - (double)(float)(x - step) : (x + step) - (x - step);
+        d[j] = (up - down) / width;
+        noise = fmax(noise, c->unit * c->bound * (size_up + size_down) / step);
+    }
+    *derivative = (4 * d[1] - d[0]) / 3;
+    *error = fabs(d[1] - d[0]) + noise;
+    return AD_OK;
+}
+
+static ad_status compare_differences(check *c)
+{
+    ad_check_report *r = c->report;
+    for (int i = 0; i < c->n; i++)
+        for (int64_t e = 0; e < c->in[i].value.size; e++) {
+            double want, error, got = c->in[i].reverse[e];
+            ad_status s = difference(c, i, e, &want, &error);
+            if (s) { /* the neighbourhood leaves the domain: differences have no opinion there */
+                say(c, "differences: none at element %lld of input %d: %s\n", (long long)e, i, ad_tape_error(c->t));
+                continue;
+            }
+            if (!isfinite(want) || !isfinite(got))
+                continue;
+            double scale = fmax(fabs(got), fabs(want));
+            if (fabs(got - want) <= error + 1e-9 * (scale + c->in[i].magnitude[e])) {
+                if (scale > 0)
+                    r->worst_difference = fmax(r->worst_difference, fabs(got - want) / fmax(scale, 1));
+                continue;
+            }
+            if (r->kinks)
+                continue;
+            s = record_at(c, false);
+            blame(c, i, e, got, want, s ? NULL : blame_formula);
+            say(c, "reverse mode and duals give %.17g, differences %.9g +- %.2g\n", got, want, error);
+            return AD_MISMATCH;
+        }
+    return record_at(c, false);
+}
+
+/* ---- second order ---- */
+
+/* Along one random direction v: tangents of the recorded gradient against the gradient of <gradient, v>. */
+static ad_status second_order(check *c)
+{
+    ad_tape *t = c->t;
+    int64_t total = 0;
+    for (int i = 0; i < c->n; i++)
+        total += c->in[i].value.size;
+    ad_var *g = arena_zeros(&c->memory, (size_t)c->n * sizeof *g + 8), cotangent = {0}, sum = ad_constant(0);
+    double *v = arena_zeros(&c->memory, (size_t)total * 3 * sizeof *v + 8), *forward = v + total, *reverse = forward + total;
+    const double **vs = arena_zeros(&c->memory, (size_t)c->n * sizeof *vs + 8);
+    double **products = arena_zeros(&c->memory, (size_t)c->n * sizeof *products + 8);
+    if (!g || !v || !vs || !products)
+        return AD_NO_MEMORY;
+    random_numbers(c, 1, v, total);
+    if (ad_is_tensor(c->y)) {
+        ad_var s = ad_constant_array(t, AD_F64, ad_rank(c->y), ad_shape(c->y), c->seed);
+        cotangent = ad_cast(s, ad_dtype_of(c->y));
+    }
+    ad_status s = ad_gradients_seeded(1, &c->y, &cotangent, c->n, c->x, g);
+    for (int64_t i = 0, at = 0; !s && i < c->n; at += c->in[i++].value.size) {
+        const array *x = &c->in[i].value;
+        ad_var direction = x->rank ? ad_cast(ad_constant_array(t, AD_F64, x->rank, x->shape, v + at), x->dtype) : ad_constant(v[at]);
+        sum = ad_add(sum, x->rank ? ad_sum(ad_mul(g[i], direction)) : ad_mul(g[i], direction));
+        vs[i] = v + at;
+        products[i] = forward + at;
+        if (x->rank) { /* what the float direction really is */
+            s = ad_read(direction, v + at);
+        }
+    }
+    if (!s)
+        s = ad_jvp(c->n, c->x, vs, c->n, g, products, 1);
+    if (!s)
+        s = ad_backward(sum);
+    for (int64_t i = 0, at = 0; !s && i < c->n; at += c->in[i++].value.size)
+        s = is_constant(sum) ? AD_OK : ad_grad_read(c->x[i], reverse + at);
+    double scale = 0;
+    for (int64_t k = 0; k < total; k++)
+        scale = fmax(scale, fabs(forward[k]) + fabs(reverse[k]));
+    for (int64_t i = 0, at = 0; !s && i < c->n; at += c->in[i++].value.size)
+        for (int64_t e = 0; e < c->in[i].value.size; e++)
+            if (!agree(reverse[at + e], forward[at + e], 64 * c->bound * c->unit * scale + DBL_MIN) && !c->report->kinks) {
+                blame(c, (int)i, e, reverse[at + e], forward[at + e], blame_operation);
+                say(c, "second order: the Hessian-vector product is %.17g by reverse over reverse, %.17g by duals over reverse\n",
+                    reverse[at + e], forward[at + e]);
+                return AD_MISMATCH;
+            }
+    return s;
+}
+
+/* ---- the whole ---- */
+
+static ad_status run_check(check *c)
+{
+    ad_status s = prepare(c);
+    char kinks[600];
+    if (s)
+        return fail(c, s);
+    c->reach = (c->unit > 1e-10 ? 4e-2 : 1e-3) * 2;
+    c->report->kinks = list_kinks(c->t, c->reach, kinks, sizeof kinks);
+    s = reverse_sweeps(c);
+    for (int i = 0; !s && i < c->n; i++)
+        s = dual_sweeps(c, i);
+    if (s)
+        return fail(c, s);
+    s = compare_duals(c);
+    if (!s && !c->options->no_differences)
+        s = compare_differences(c);
+    if (!s && c->options->second_order)
+        s = second_order(c);
+    if (s && s != AD_MISMATCH)
+        return fail(c, s);
+    if (!s)
+        say(c, "gradient check: passed\n%lld elements: reverse against duals within %.2g units of rounding (%.3g allowed)%s\n",
+            (long long)c->report->elements, c->report->worst_ulps, c->bound, c->options->second_order ? ", second order too" : "");
+    if (!s && !c->options->no_differences)
+        say(c, "against central differences: worst relative disagreement %.1e\n", c->report->worst_difference);
+    if (*kinks)
+        say(c, "%s", kinks);
+    if (c->report->kinks > 4)
+        say(c, "... %d operations at or near kinks in all\n", c->report->kinks);
+    c->report->passed = !s;
+    return c->report->status = s;
+}
+
+static ad_status check_hand(check *c, const double *gradient)
+{
+    for (int i = 0; i < c->n; i++) {
+        double want = c->in[i].reverse[0], got = gradient[i], error = c->unit * c->in[i].magnitude[0];
+        if (agree(got, want, 1e-9 * fabs(want) + 64 * c->bound * error + DBL_MIN))
+            continue;
+        c->used = 0;
+        c->report->passed = false;
+        blame(c, i, 0, got, want, NULL);
+        say(c, "the gradient given has %.17g, reverse mode and duals %.17g%s\n", got, want,
+            fabs(got + want) <= 1e-9 * fabs(want) ? ": its sign is wrong" : "");
+        return AD_MISMATCH;
+    }
+    return AD_OK;
+}
+
+static ad_status check_all(check *c, const double *hand)
+{
+    static const ad_check_options defaults = {0};
+    ad_check_report unread;
+    const ad_context *context = context_or_default(NULL);
+    if (!c->report)
+        c->report = &unread;
+    *c->report = (ad_check_report){.node = -1};
+    if (!c->options)
+        c->options = &defaults;
+    c->memory.context = context;
+    c->t = ad_tape_new(NULL);
+    c->x = arena_zeros(&c->memory, (size_t)c->n * sizeof *c->x + 8);
+    ad_status s = c->x ? run_check(c) : fail(c, AD_NO_MEMORY);
+    if (!s && hand)
+        s = c->report->status = check_hand(c, hand);
+    ad_tape_free(c->t);
+    arena_free(&c->memory);
+    return s;
+}
+
+static ad_status refuse(ad_check_report *r, ad_status s, const char *why)
+{
+    if (r) {
+        *r = (ad_check_report){.status = s, .node = -1};
+        snprintf(r->text, sizeof r->text, "gradient check: %s: %s\n", ad_status_name(s), why);
+    }
+    return s;
+}
+
+static ad_status check_scalars(ad_function f, void *user, int n, const double *x, const double *hand, const ad_check_options *options,
+                               ad_check_report *report)
+{
+    if (!f || n < 0 || (n && !x))
+        return refuse(report, AD_NULL, "null function or point");
+    size_t bytes = (size_t)n * sizeof(input);
+    input *in = memory_take(context_or_default(NULL), bytes);
+    if (!in)
+        return refuse(report, AD_NO_MEMORY, "out of memory");
+    for (int i = 0; i < n; i++)
+        in[i].value = array_scalar((double *)(uintptr_t)&x[i]);
+    check c = {.f = f, .user = user, .n = n, .in = in, .options = options, .report = report};
+    ad_status s = check_all(&c, hand);
+    memory_give(context_or_default(NULL), in, bytes);
+    return s;
+}
+
+ad_status ad_gradcheck(ad_function f, void *user, int n, const double *x, const ad_check_options *options, ad_check_report *report)
+{
+    return check_scalars(f, user, n, x, NULL, options, report);
+}
+
+ad_status ad_gradcheck_against(ad_function f, void *user, int n, const double *x, const double *gradient,
+                               const ad_check_options *options, ad_check_report *report)
+{
+    if (!gradient)
+        return refuse(report, AD_NULL, "null gradient");
+    return check_scalars(f, user, n, x, gradient, options, report);
+}
+
+ad_status ad_gradcheck_tensors(ad_function f, void *user, int n, ad_tensor *const *x, const ad_check_options *options,
+                               ad_check_report *report)
+{
+    if (!f || n < 0 || (n && !x))
+        return refuse(report, AD_NULL, "null function or point");
+    size_t bytes = (size_t)n * sizeof(input);
+    input *in = memory_take(context_or_default(NULL), bytes);
+    ad_status s = in ? AD_OK : refuse(report, AD_NO_MEMORY, "out of memory");
+    for (int i = 0; !s && i < n; i++) {
+        if (!x[i] || ad_tensor_dtype(x[i]) == AD_I32)
+            s = refuse(report, x[i] ? AD_BAD_DTYPE : AD_NULL, "an input is null, or of integers");
+        else
+            in[i].value = tensor_array(x[i]);
+    }
+    if (!s) {
+        check c = {.f = f, .user = user, .n = n, .in = in, .options = options, .report = report};
+        s = check_all(&c, NULL);
+    }
+    memory_give(context_or_default(NULL), in, bytes);
+    return s;
+}

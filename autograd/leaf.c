@@ -1,0 +1,487 @@
+/* leaf.c - inputs, constants, parameters and states; reading values and gradients
+ *
+ * A leaf either owns a copy of its data in the tape's memory, or borrows a tensor: then it holds a
+ * reference and the version that was recorded, so that a write in between is found before it does harm. */
+#define AD_PLAIN
+#include "leaf.h"
+#include "tensor.h"
+#include <string.h>
+
+#define HASH_NONFATAL_OOM 1
+#define uthash_malloc(bytes) memory_take(t->context, bytes)
+#define uthash_free(p, bytes) memory_give(t->context, p, bytes)
+#define uthash_nonfatal_oom(entry) ((entry)->lost = true)
+#include <uthash.h>
+
+struct param_entry {
+    UT_hash_handle hh;
+    ad_param *param;
+    ad_var leaf;
+    bool lost; /* uthash ran out of memory when it was added */
+};
+
+const block_op leaf_op = {.name = "leaf", .is_leaf = true};
+static const block_op input_op = {.name = "input", .is_leaf = true};
+static const block_op constant_op = {.name = "constant", .is_leaf = true};
+static const block_op param_op = {.name = "parameter", .is_leaf = true};
+
+/* ---- scalars ---- */
+
+ad_var(ad_constant)(double value)
+{
+    return (ad_var){.tape = (ad_tape *)(uintptr_t)&ad_constant_head_, .u.constant = value};
+}
+
+ad_var ad_input(ad_tape *t, double value)
+{
+    if (!t)
+        return (ad_var){0};
+    if (!tape_ok(t))
+        return tape_poison(t);
+    if (t->paused)
+        return ad_constant(value);
+    if (t->head.n >= t->head.limit && !tape_room(t, 1))
+        return tape_poison(t);
+    uint32_t i = tape_push(t, CODE_INPUT, t->frame.last_input, 0, value, NULL);
+    t->frame.last_input = i;
+    return (ad_var){.tape = t, .u.node = {i, t->head.epoch}};
+}
+
+/* ---- tensors ---- */
+
+static block *leaf_new(ad_tape *t, const char *name, const block_op *op, enum leaf_kind kind, array value)
+{
+    block *b = arena_zeros(&t->memory, sizeof *b);
+    if (!b || !tape_room(t, 1)) {
+        tape_fail(t, AD_NO_MEMORY, NULL, "%s: out of memory", name);
+        return NULL;
+    }
+    *b = (block){.op = op, .name = op->name, .code = -1, .leaf = kind, .out = value, .next_leaf = t->frame.last_leaf};
+    b->needs_grad = (kind == LEAF_INPUT || kind == LEAF_PARAMETER) && value.dtype != AD_I32 && !t->paused;
+    b->node = tape_push(t, CODE_TENSOR, 0, 0, 0, NULL);
+    t->head.nodes[b->node].u.block = b;
+    t->frame.last_leaf = b->node;
+    tape_sync(t);
+    return b;
+}
+
+static ad_var leaf_copy(ad_tape *t, const char *name, enum leaf_kind kind, const array *from)
+{
+    if (!t)
+        return (ad_var){0};
+    if (!tape_ok(t))
+        return tape_poison(t);
+    if (!from->data)
+        return tape_fail(t, AD_NULL, NULL, "%s: null data", name);
+    if (from->rank == 0 && from->dtype != AD_I32) {
+        double x = array_get(from, 0);
+        return kind == LEAF_INPUT ? ad_input(t, x) : ad_constant(x);
+    }
+    array a = array_of(NULL, from->dtype, from->rank, from->shape);
+    if (!(a.data = arena_take(&t->memory, array_bytes(&a))))
+        return tape_fail(t, AD_NO_MEMORY, NULL, "%s: out of memory", name);
+    array_copy(&a, from);
+    block *b = leaf_new(t, name, kind == LEAF_INPUT ? &input_op : &constant_op, kind, a);
+    return b ? tape_var(t, b->node) : tape_poison(t);
+}
+
+static ad_var leaf_array(ad_tape *t, const char *name, enum leaf_kind kind, ad_dtype dtype, int rank, const int64_t *shape,
+                         const void *data)
+{
+    char text[SHAPE_TEXT];
+    static const double nothing = 0;
+    if (!tape_ok(t))
+        return t ? tape_poison(t) : (ad_var){0};
+    if ((unsigned)dtype > AD_I32)
+        return tape_fail(t, AD_BAD_DTYPE, NULL, "%s: unknown dtype %d", name, (int)dtype);
+    if (rank < 0 || rank > AD_MAX_RANK)
+        return tape_fail(t, AD_BAD_SHAPE, NULL, "%s: %d axes, of %d at most", name, rank, AD_MAX_RANK);
+    if (rank > 0 && !shape)
+        return tape_fail(t, AD_NULL, NULL, "%s: null shape", name);
+    int64_t size = shape_size(rank, shape);
+    if (size < 0)
+        return tape_fail(t, AD_TOO_LARGE, NULL, "%s: shape %s has a negative or overflowing size", name,
+                         shape_text(text, rank, shape));
+    array from = array_of((void *)(uintptr_t)(size ? data : &nothing), dtype, rank, shape);
+    return leaf_copy(t, name, kind, &from);
+}
+
+ad_var ad_input_array(ad_tape *t, ad_dtype dtype, int rank, const int64_t *shape, const void *data)
+{
+    return leaf_array(t, "input_array", LEAF_INPUT, dtype, rank, shape, data);
+}
+
+ad_var ad_constant_array(ad_tape *t, ad_dtype dtype, int rank, const int64_t *shape, const void *data)
+{
+    return leaf_array(t, "constant_array", LEAF_CONSTANT, dtype, rank, shape, data);
+}
+
+static ad_var leaf_tensor(ad_tape *t, const char *name, enum leaf_kind kind, const ad_tensor *value)
+{
+    if (!tape_ok(t))
+        return t ? tape_poison(t) : (ad_var){0};
+    if (!value)
+        return tape_fail(t, AD_NULL, NULL, "%s: null tensor", name);
+    array a = tensor_array(value);
+    return leaf_copy(t, name, kind, &a);
+}
+
+ad_var ad_input_tensor(ad_tape *t, const ad_tensor *value)
+{
+    return leaf_tensor(t, "input_tensor", LEAF_INPUT, value);
+}
+
+ad_var ad_constant_tensor(ad_tape *t, const ad_tensor *value)
+{
+    return leaf_tensor(t, "constant_tensor", LEAF_CONSTANT, value);
+}
+
+static ad_var leaf_borrow(ad_tape *t, const char *name, enum leaf_kind kind, ad_tensor *value, ad_param *param)
+{
+    if (!tape_ok(t))
+        return t ? tape_poison(t) : (ad_var){0};
+    if (!value)
+        return tape_fail(t, AD_NULL, NULL, "%s: null tensor", name);
+    block *b = leaf_new(t, name, param ? &param_op : &input_op, kind, tensor_array(value));
+    if (!b)
+        return tape_poison(t);
+    b->tensor = ad_tensor_retain(value);
+    b->param = param;
+    b->version = tensor_version(value);
+    b->checksum = t->context->checksum_borrowed ? tensor_checksum(value) : 0;
+    if (param && !param->trainable)
+        b->needs_grad = false;
+    return tape_var(t, b->node);
+}
+
+ad_var ad_bind(ad_tape *t, ad_tensor *value)
+{
+    return leaf_borrow(t, "bind", LEAF_INPUT, value, NULL);
+}
+
+static struct param_entry *param_find(ad_tape *t, ad_param *param)
+{
+    struct param_entry *e;
+    HASH_FIND_PTR(t->params, &param, e);
+    if (e)
+        return e;
+    if (!(e = memory_take(t->context, sizeof *e)))
+        return NULL;
+    e->param = param;
+    HASH_ADD_PTR(t->params, param, e);
+    if (!e->lost)
+        return e;
+    memory_give(t->context, e, sizeof *e);
+    return NULL;
+}
+
+ad_var ad_use(ad_tape *t, ad_param *param)
+{
+    if (!tape_ok(t))
+        return t ? tape_poison(t) : (ad_var){0};
+    if (!param)
+        return tape_fail(t, AD_NULL, NULL, "use: null parameter");
+    struct param_entry *e = param_find(t, param);
+    if (!e)
+        return tape_fail(t, AD_NO_MEMORY, NULL, "use: out of memory");
+    if (e->leaf.tape && tape_valid(t, e->leaf))
+        return e->leaf;
+    return e->leaf = leaf_borrow(t, "use", LEAF_PARAMETER, param->value, param);
+}
+
+void params_forget(ad_tape *t)
+{
+    struct param_entry *e, *next;
+    HASH_ITER(hh, t->params, e, next)
+    {
+        HASH_DEL(t->params, e);
+        memory_give(t->context, e, sizeof *e);
+    }
+}
+
+void leaves_release(ad_tape *t, uint32_t from)
+{
+    frame *f = &t->frame;
+    while (f->last_leaf != NO_NODE && f->last_leaf >= from) {
+        block *b = f->nodes[f->last_leaf].u.block;
+        ad_tensor_free(b->tensor);
+        f->last_leaf = b->next_leaf;
+    }
+    if (from == 0)
+        f->last_input = NO_NODE;
+    while (f->last_input != NO_NODE && f->last_input >= from)
+        f->last_input = node_a(&f->nodes[f->last_input]);
+}
+
+ad_status frame_check_borrowed(frame *f)
+{
+    for (uint32_t i = f->last_leaf; i != NO_NODE;) {
+        const block *b = f->nodes[i].u.block;
+        if (b->tensor && (b->version != tensor_version(b->tensor) ||
+                          (f->context->checksum_borrowed && b->checksum != tensor_checksum(b->tensor)))) {
+            f->failed_node = i;
+            snprintf(f->note, sizeof f->note, "its tensor %.60s%s was written after it was recorded",
+                     b->param ? ad_param_name(b->param) : "", b->param ? "" : "(borrowed)");
+            return AD_MODIFIED;
+        }
+        i = b->next_leaf;
+    }
+    return AD_OK;
+}
+
+/* ---- states ---- */
+
+ad_status ad_assign(ad_var state, ad_var value)
+{
+    ad_var args[2] = {state, value};
+    ad_tape *t = tape_of(2, args);
+    if (!t)
+        return AD_NULL;
+    uint32_t s = tape_node(t, state, "assign"), v = s == NO_NODE ? NO_NODE : tape_node(t, value, "assign");
+    if (v == NO_NODE)
+        return t->status;
+    const block *b = block_at(t->head.nodes, s);
+    if (!b || !b->param) {
+        tape_fail(t, AD_BAD_ARGUMENT, NULL, "assign: node %u is no parameter or state: use the handle of ad_use", s);
+        return t->status;
+    }
+    array to = b->out, from = frame_array(&t->frame, v);
+    if (!same_shape(&to, &from) || (from.rank && to.dtype != from.dtype)) {
+        char x[SHAPE_TEXT], y[SHAPE_TEXT];
+        tape_fail(t, to.dtype == from.dtype ? AD_BAD_SHAPE : AD_BAD_DTYPE, NULL, "assign: %s %s to %s, which is %s %s",
+                  ad_dtype_name(from.dtype), shape_text(y, from.rank, from.shape), ad_param_name(b->param),
+                  ad_dtype_name(to.dtype), shape_text(x, to.rank, to.shape));
+        return t->status;
+    }
+    assignment *all = t->assign_pages.base;
+    for (uint32_t i = 0; i < t->n_assigns; i++)
+        if (all[i].state == s) {
+            tape_fail(t, AD_BAD_ARGUMENT, NULL, "assign: %s is assigned twice", ad_param_name(b->param));
+            return t->status;
+        }
+    if (!pages_grow(t->context, &t->assign_pages, (t->n_assigns + 1) * sizeof *all, (size_t)AD_MAX_NODES * sizeof *all)) {
+        tape_fail(t, AD_NO_MEMORY, NULL, "assign: out of memory");
+        return t->status;
+    }
+    all = t->assign_pages.base;
+    all[t->n_assigns++] = (assignment){s, v};
+    return AD_OK;
+}
+
+/* Values that are parameters themselves, or views of them, are set aside first: all reads come before all writes. */
+ad_status frame_commit(frame *f, uint32_t n, const assignment *all)
+{
+    arena_mark mark = arena_here(f->scratch);
+    array *values = arena_take(f->scratch, (n + 1) * sizeof *values);
+    if (!values)
+        return AD_NO_MEMORY;
+    for (uint32_t i = 0; i < n; i++) {
+        const block *b = block_at(f->nodes, all[i].value);
+        values[i] = frame_array(f, all[i].value);
+        if (b && (b->op->is_view || b->leaf)) {
+            array copy = scratch_array(f, values[i].dtype, values[i].rank, values[i].shape);
+            if (!copy.data)
+                return AD_NO_MEMORY;
+            array_copy(&copy, &values[i]);
+            values[i] = copy;
+        }
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        const block *state = block_at(f->nodes, all[i].state);
+        array_copy(&state->out, &values[i]);
+        tensor_touch(state->tensor ? state->tensor : state->param->value);
+    }
+    arena_rewind(f->scratch, mark);
+    return AD_OK;
+}
+
+ad_status ad_commit(ad_tape *t)
+{
+    if (!tape_ok(t))
+        return t ? t->status : AD_NULL;
+    frame_report(t, frame_check_borrowed(&t->frame), "commit");
+    if (!t->status)
+        frame_report(t, frame_commit(&t->frame, t->n_assigns, t->assign_pages.base), "commit");
+    return t->status;
+}
+
+/* ---- new values for inputs ---- */
+
+ad_status ad_set_array(ad_var input, const double *values)
+{
+    uint32_t i;
+    ad_status s = var_check(input, &i);
+    if (s || i == NO_NODE)
+        return s ? s : AD_BAD_ARGUMENT;
+    ad_tape *t = input.tape;
+    const block *b = block_at(t->head.nodes, i);
+    bool scalar = node_op(&t->head.nodes[i]) == CODE_INPUT;
+    if (!values || (!scalar && (!b || b->leaf != LEAF_INPUT || b->tensor)))
+        tape_fail(t, values ? AD_BAD_ARGUMENT : AD_NULL, NULL, "set: node %u %s", i,
+                  values ? "is no input with a copy of its own" : "from null values");
+    else if (scalar)
+        t->head.nodes[i].u.value = *values;
+    else {
+        array from = array_of((void *)(uintptr_t)values, AD_F64, b->out.rank, b->out.shape);
+        array_copy(&b->out, &from);
+    }
+    return t->status;
+}
+
+ad_status ad_set(ad_var input, double value)
+{
+    if (input.tape && !is_constant(input) && ad_size(input) != 1)
+        return input.tape->status ? input.tape->status : AD_BAD_SHAPE;
+    return ad_set_array(input, &value);
+}
+
+/* ---- reading ---- */
+
+static ad_status value_of(ad_var *a, array *out)
+{
+    uint32_t i;
+    ad_status s = var_check(*a, &i);
+    if (!s)
+        *out = i == NO_NODE ? array_scalar(&a->u.constant) : frame_array(&a->tape->frame, i);
+    return s;
+}
+
+double ad_value(ad_var a)
+{
+    array v;
+    if (value_of(&a, &v) || v.size != 1)
+        return (double)NAN;
+    if (!is_constant(a))
+        a.tape->value_reads++;
+    return array_get(&v, array_offset(&v, 0));
+}
+
+int ad_rank(ad_var a)
+{
+    array v;
+    return value_of(&a, &v) ? -1 : v.rank;
+}
+
+int64_t ad_size(ad_var a)
+{
+    array v;
+    return value_of(&a, &v) ? -1 : v.size;
+}
+
+ad_dtype ad_dtype_of(ad_var a)
+{
+    array v;
+    return value_of(&a, &v) ? AD_F64 : v.dtype;
+}
+
+const int64_t *ad_shape(ad_var a)
+{
+    static const int64_t none[1] = {1};
+    uint32_t i;
+    if (var_check(a, &i))
+        return NULL;
+    return i != NO_NODE && ad_is_tensor(a) ? ((block *)a.tape->head.nodes[i].u.block)->out.shape : none;
+}
+
+bool ad_is_tensor(ad_var a)
+{
+    uint32_t i;
+    return !var_check(a, &i) && i != NO_NODE && node_op(&a.tape->head.nodes[i]) == CODE_TENSOR;
+}
+
+static ad_status read_array(const array *v, double *out)
+{
+    if (!out)
+        return AD_NULL;
+    array to = array_of(out, AD_F64, v->rank, v->shape);
+    array_copy(&to, v);
+    return AD_OK;
+}
+
+ad_status ad_read(ad_var a, double *out)
+{
+    array v;
+    ad_status s = value_of(&a, &v);
+    return s ? s : read_array(&v, out);
+}
+
+static ad_tensor *array_to_tensor(ad_var a, const array *v)
+{
+    const ad_context *c = is_constant(a) ? NULL : a.tape->context;
+    ad_tensor *made = tensor_of_array(c, v);
+    if (!made && !is_constant(a))
+        tape_fail(a.tape, AD_NO_MEMORY, NULL, "read: out of memory");
+    return made;
+}
+
+ad_tensor *ad_read_tensor(ad_var a)
+{
+    array v;
+    return value_of(&a, &v) ? NULL : array_to_tensor(a, &v);
+}
+
+/* The adjoint of a node as the last pass left it; data NULL: zero. */
+static ad_status adjoint_of(ad_var a, array *out)
+{
+    uint32_t i;
+    ad_status s = var_check(a, &i);
+    if (s)
+        return s;
+    if (i == NO_NODE) {
+        *out = array_scalar(NULL);
+        return AD_OK;
+    }
+    ad_tape *t = a.tape;
+    const block *b = block_at(t->head.nodes, i);
+    bool leaf = node_op(&t->head.nodes[i]) == CODE_INPUT || (b && b->op->is_leaf);
+    if (!t->swept || (!leaf && !t->kept && !is_retained(t, i))) {
+        tape_fail(t, AD_NOT_RECORDED, NULL, "grad: no adjoint of node %u (%s)%s", i, op_name(&t->frame, i),
+                  t->swept ? ", which is no input: ad_retain it before ad_backward, or use ad_backward_keep"
+                           : " before a backward pass");
+        return t->status;
+    }
+    if (node_op(&t->head.nodes[i]) == CODE_TENSOR) {
+        *out = b->adj_pass == t->frame.pass ? b->adj : b->out;
+        if (b->adj_pass != t->frame.pass)
+            out->data = NULL;
+    } else {
+        *out = array_scalar(&t->head.nodes[i].adjoint);
+    }
+    return AD_OK;
+}
+
+double ad_grad(ad_var a)
+{
+    if (a.tape && !is_constant(a)) { /* the common case, in a few instructions */
+        const ad_tape *t = a.tape;
+        uint32_t i = a.u.node.id;
+        if (!t->status && t->swept && a.u.node.epoch == t->head.epoch && i < t->head.n && node_op(&t->head.nodes[i]) == CODE_INPUT)
+            return t->head.nodes[i].adjoint;
+    }
+    array g;
+    if (adjoint_of(a, &g) || g.size != 1)
+        return (double)NAN;
+    return g.data ? array_get(&g, 0) : 0;
+}
+
+ad_status ad_grad_read(ad_var a, double *out)
+{
+    array g;
+    ad_status s = adjoint_of(a, &g);
+    if (s || !out)
+        return s ? s : AD_NULL;
+    if (g.data)
+        return read_array(&g, out);
+    memset(out, 0, (size_t)g.size * sizeof *out);
+    return AD_OK;
+}
+
+ad_tensor *ad_grad_tensor(ad_var a)
+{
+    array g;
+    if (adjoint_of(a, &g))
+        return NULL;
+    if (g.data)
+        return array_to_tensor(a, &g);
+    return ad_tensor_new(is_constant(a) ? NULL : a.tape->context, g.dtype, g.rank, g.shape);
+}

@@ -1,0 +1,52 @@
+/* memory.h - contexts, arenas and growing arrays: every byte of the library comes through here */
+#ifndef MEMORY_H
+#define MEMORY_H
+#include "ad.h"
+
+struct ad_context {
+    ad_allocator allocator;
+    bool check_finite, checksum_borrowed;
+};
+
+/* the context itself, or the immutable default for NULL */
+const ad_context *context_or_default(const ad_context *context);
+
+void *memory_take(const ad_context *context, size_t bytes); /* zeroed; NULL when out of memory */
+void memory_give(const ad_context *context, void *memory, size_t bytes);
+
+/* An arena hands out memory that is released all at once; what was released is handed out again without
+ * asking the allocator. */
+typedef struct arena_chunk {
+    struct arena_chunk *next;
+    size_t size, used;
+} arena_chunk;
+
+typedef struct arena {
+    const ad_context *context;
+    arena_chunk *first, *current;
+    size_t total; /* bytes held */
+} arena;
+
+typedef struct arena_mark {
+    arena_chunk *chunk;
+    size_t used;
+} arena_mark;
+
+void *arena_take(arena *a, size_t bytes); /* aligned to 64, not zeroed; NULL when out of memory */
+void *arena_zeros(arena *a, size_t bytes);
+arena_mark arena_here(const arena *a);
+void arena_rewind(arena *a, arena_mark mark);
+void arena_reset(arena *a);
+void arena_free(arena *a);
+
+/* A flat array that grows in place where address space can be reserved, else by copying. */
+typedef struct pages {
+    void *base;
+    size_t reserved, committed; /* bytes; reserved = 0: from allocate */
+} pages;
+
+/* Makes room for `need` bytes, of `most` at most; false when out of memory (nothing has changed). */
+bool pages_grow(const ad_context *context, pages *p, size_t need, size_t most);
+void pages_free(const ad_context *context, pages *p);
+
+#endif

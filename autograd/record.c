@@ -1,0 +1,466 @@
+/* record.c - records operations: scalars off the fast path, elementwise operations on tensors, and blocks
+ *
+ * ad.h's inlined path handles two live scalars of one tape. Everything else arrives here: constants (folded, or
+ * made nodes), tensors (broadcast, then a block), pauses, and every mistake that a handle can be. */
+#define AD_PLAIN
+#include "algebra.h"
+#include "elementwise.h"
+#include "leaf.h"
+#include <string.h>
+
+/* ---- scalars ---- */
+
+static ad_var record_scalar(ad_tape *t, int op, int n, const ad_var *args, const uint32_t *ids, const char *site)
+{
+    double x[3] = {0, 0, 0};
+    uint32_t id[3] = {0, 0, 0};
+    for (int k = 0; k < n; k++)
+        x[k] = is_constant(args[k]) ? args[k].u.constant : t->head.nodes[ids[k]].u.value;
+    double y = elementwise_ops[op].value(x);
+    if (t->context->check_finite && !isfinite(y))
+        return tape_fail(t, AD_NOT_FINITE, site, "%s: gives %g at a = %g%s%.6g", elementwise_ops[op].info.name, y, x[0],
+                         n > 1 ? ", b = " : "; c = ", n > 1 ? x[1] : x[2]);
+    if (t->paused)
+        return ad_constant(y);
+    if (!tape_room(t, (uint32_t)n + 2))
+        return tape_poison(t);
+    for (int k = 0; k < n; k++)
+        id[k] = is_constant(args[k]) ? tape_push(t, CODE_CONSTANT, 0, 0, x[k], site) : ids[k];
+    if (n == 1)
+        id[1] = id[0];
+    if (n == 3)
+        tape_push(t, CODE_HIDDEN, id[2], id[2], 0, site);
+    uint32_t i = tape_push(t, (unsigned)op, id[0], id[1], y, site);
+    tape_sync(t);
+    return tape_var(t, i);
+}
+
+static ad_var record_elementwise(ad_tape *t, int op, int n, const ad_var *args);
+
+static ad_var record(int op, int n, const ad_var *args, const char *site)
+{
+    ad_tape *t = tape_of(n, args);
+    if (!t) { /* constants only, or null */
+        double x[3] = {0, 0, 0};
+        for (int k = 0; k < n; k++) {
+            if (!args[k].tape)
+                return (ad_var){0};
+            x[k] = args[k].u.constant;
+        }
+        return ad_constant(elementwise_ops[op].value(x));
+    }
+    if (!tape_ok(t))
+        return tape_poison(t);
+    bool tensor = false;
+    uint32_t ids[3] = {0, 0, 0};
+    for (int k = 0; k < n; k++) {
+        if (is_constant(args[k]))
+            continue;
+        ids[k] = tape_node(t, args[k], elementwise_ops[op].info.name);
+        if (ids[k] == NO_NODE)
+            return tape_poison(t);
+        tensor |= node_op(&t->head.nodes[ids[k]]) == CODE_TENSOR;
+    }
+    if (!site)
+        site = t->rule_site;
+    return tensor ? ad_sited_(record_elementwise(t, op, n, args), site) : record_scalar(t, op, n, args, ids, site);
+}
+
+ad_var ad_record1_(int op, ad_var a, const char *site)
+{
+    return record(op, 1, &a, site);
+}
+
+ad_var ad_record2_(int op, ad_var a, ad_var b, const char *site)
+{
+    return record(op, 2, (ad_var[]){a, b}, site);
+}
+
+ad_var ad_record3_(int op, ad_var a, ad_var b, ad_var c, const char *site)
+{
+    return record(op, 3, (ad_var[]){a, b, c}, site);
+}
+
+ad_var ad_apply(int op, int n, const ad_var *args)
+{
+    if (!args || n < 1)
+        return (ad_var){0};
+    if (op < 0 || op >= AD_OP_COUNT_ || n != elementwise_ops[op].info.arity) {
+        ad_tape *t = tape_of(n, args);
+        return t && tape_ok(t) ? tape_fail(t, AD_BAD_ARGUMENT, NULL, "apply: no operation %d with %d arguments", op, n)
+                               : (ad_var){0};
+    }
+    return record(op, n, args, NULL);
+}
+
+/* the plain functions: without a site of their own, but those that a rule calls get its operation's */
+static const char *rule_site(ad_var a)
+{
+    return a.tape && !is_constant(a) ? a.tape->rule_site : NULL;
+}
+#define SITE_OF(a) rule_site(a)
+#define OP1(name, ...) \
+    ad_var ad_##name(ad_var a) { return ad_##name##_at_(a, SITE_OF(a)); }
+#define OP2(name, ...) \
+    ad_var ad_##name(ad_var a, ad_var b) { return ad_##name##_at_(a, b, SITE_OF(a)); }
+#define OP3(name, ...) \
+    ad_var ad_##name(ad_var a, ad_var b, ad_var c) { return ad_##name##_at_(a, b, c, SITE_OF(a)); }
+#include "ops.def"
+#undef SITE_OF
+
+/* ---- guards ---- */
+
+static bool compare(unsigned comparison, double a, double b)
+{
+    switch (comparison) {
+    case 0: return a < b;
+    case 1: return a <= b;
+    case 2: return a > b;
+    case 3: return a >= b;
+    case 4: return a == b;
+    default: return a != b;
+    }
+}
+
+bool guard_holds(const frame *f, uint32_t i)
+{
+    const node *n = &f->nodes[i];
+    unsigned comparison = (unsigned)(n->u.bits >> 1);
+    return compare(comparison, f->nodes[node_a(n)].u.value, f->nodes[node_b(n)].u.value) == (n->u.bits & 1);
+}
+
+const char *guard_text(const node *n)
+{
+    static const char *const texts[] = {"<", "<=", ">", ">=", "==", "!="};
+    return texts[n->u.bits >> 1];
+}
+
+bool ad_guard_(int comparison, ad_var a, ad_var b, const char *site)
+{
+    ad_var args[2] = {a, b};
+    ad_tape *t = tape_of(2, args);
+    if (!t)
+        return a.tape && b.tape && compare((unsigned)comparison, a.u.constant, b.u.constant);
+    if (!tape_ok(t))
+        return false;
+    uint32_t id[2];
+    for (int k = 0; k < 2; k++) {
+        id[k] = tape_node(t, args[k], "comparison");
+        if (id[k] == NO_NODE)
+            return false;
+        if (node_op(&t->head.nodes[id[k]]) == CODE_TENSOR) {
+            tape_fail(t, AD_BAD_SHAPE, site, "comparison: of a tensor: use ad_less and ad_where for masks");
+            return false;
+        }
+    }
+    bool result = compare((unsigned)comparison, t->head.nodes[id[0]].u.value, t->head.nodes[id[1]].u.value);
+    if (!t->paused && tape_room(t, 1)) {
+        uint32_t i = tape_push(t, CODE_GUARD, id[0], id[1], 0, site);
+        t->head.nodes[i].u.bits = (uint64_t)comparison << 1 | result;
+        tape_sync(t);
+    }
+    return result;
+}
+
+bool(ad_lt)(ad_var a, ad_var b) { return ad_guard_(0, a, b, NULL); }
+bool(ad_le)(ad_var a, ad_var b) { return ad_guard_(1, a, b, NULL); }
+bool(ad_gt)(ad_var a, ad_var b) { return ad_guard_(2, a, b, NULL); }
+bool(ad_ge)(ad_var a, ad_var b) { return ad_guard_(3, a, b, NULL); }
+bool(ad_eq)(ad_var a, ad_var b) { return ad_guard_(4, a, b, NULL); }
+bool(ad_ne)(ad_var a, ad_var b) { return ad_guard_(5, a, b, NULL); }
+
+/* ---- blocks ---- */
+
+bool call_begin(call *c, const char *name, ad_tape *tape, int n, const ad_var *args)
+{
+    *c = (call){.name = name, .n = (uint32_t)n};
+    ad_tape *t = c->tape = tape ? tape : n > 0 && args ? tape_of(n, args) : NULL;
+    if (!tape_ok(t))
+        return false;
+    if (n < 0 || (n > 0 && !args)) {
+        tape_fail(t, AD_NULL, NULL, "%s: null argument", name);
+        return false;
+    }
+    c->ids = arena_take(&t->memory, ((size_t)n + 1) * sizeof *c->ids);
+    c->in = arena_take(&t->memory, ((size_t)n + 1) * sizeof *c->in);
+    if (!c->ids || !c->in) {
+        tape_fail(t, AD_NO_MEMORY, NULL, "%s: out of memory", name);
+        return false;
+    }
+    for (int k = 0; k < n; k++)
+        if ((c->ids[k] = tape_node(t, args[k], name)) == NO_NODE)
+            return false;
+    for (int k = 0; k < n; k++) /* after the last constant is a node: nodes may have moved */
+        c->in[k] = frame_array(&t->frame, c->ids[k]);
+    return c->ok = true;
+}
+
+ad_var call_poison(const call *c)
+{
+    return c->tape ? tape_poison(c->tape) : (ad_var){0};
+}
+
+ad_var call_fail(call *c, ad_status status, const char *format, ...)
+{
+    char text[400];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    c->ok = false;
+    return c->tape ? tape_fail(c->tape, status, NULL, "%s: %s", c->name, text) : (ad_var){0};
+}
+
+int call_axis(call *c, int axis, int rank)
+{
+    int i = axis < 0 ? axis + rank : axis;
+    if (i >= 0 && i < rank)
+        return i;
+    call_fail(c, AD_BAD_AXIS, "axis %d is out of range for %d axes", axis, rank);
+    return -1;
+}
+
+bool call_float(call *c, int k)
+{
+    if (c->in[k].dtype == AD_F64 || c->in[k].dtype == AD_F32)
+        return true;
+    call_fail(c, AD_BAD_DTYPE, "argument %d is %s: ad_cast it to float or double", k, ad_dtype_name(c->in[k].dtype));
+    return false;
+}
+
+/* the descriptor, with room for its result; not yet on the tape */
+static block *block_new(const call *c, const block_op *op, int code, ad_dtype dtype, int rank, const int64_t *shape,
+                        call_attr attr, bool scalar)
+{
+    arena *m = &c->tape->memory;
+    block *b = arena_zeros(m, sizeof *b);
+    if (!b)
+        return NULL;
+    *b = (block){.op = op, .name = code >= 0 ? elementwise_ops[code].info.name : op->name, .code = code, .n_args = c->n, .args = c->ids, .attr_bytes = attr.bytes, .saved_bytes = attr.saved_bytes};
+    if (attr.bytes && !(b->attr = arena_take(m, attr.bytes)))
+        return NULL;
+    if (attr.bytes)
+        memcpy(b->attr, attr.data, attr.bytes);
+    if (attr.saved_bytes && !(b->saved = arena_zeros(m, attr.saved_bytes)))
+        return NULL;
+    b->out = array_of(NULL, dtype, rank, shape);
+    if (!scalar && !op->is_view && !(b->out.data = arena_take(m, array_bytes(&b->out))))
+        return NULL;
+    if (op->adjoint && dtype != AD_I32)
+        for (uint32_t k = 0; k < c->n; k++)
+            b->needs_grad |= node_needs_grad(&c->tape->frame, c->ids[k]);
+    return b;
+}
+
+/* while paused: a scalar becomes a constant, a tensor a leaf without gradient */
+static ad_var unrecord(ad_tape *t, block *b, uint32_t i, bool scalar)
+{
+    if (scalar) {
+        double y = t->head.nodes[i].u.value;
+        t->head.n = t->frame.n = i - 1;
+        while (t->head.n_sites && t->head.sites[t->head.n_sites - 1].node >= t->head.n)
+            t->head.n_sites--;
+        t->head.site = t->head.n_sites ? t->head.sites[t->head.n_sites - 1].text : NULL;
+        return ad_constant(y);
+    }
+    b->op = &leaf_op;
+    b->name = leaf_op.name;
+    b->n_args = 0;
+    b->needs_grad = false;
+    b->leaf = LEAF_CONSTANT;
+    return tape_var(t, i);
+}
+
+ad_var call_end(call *c, const block_op *op, int code, ad_dtype dtype, int rank, const int64_t *shape, call_attr attr)
+{
+    ad_tape *t = c->tape;
+    if (!c->ok)
+        return call_poison(c);
+    char text[SHAPE_TEXT];
+    if (rank > AD_MAX_RANK)
+        return call_fail(c, AD_BAD_SHAPE, "the result would have %d axes, of %d at most", rank, AD_MAX_RANK);
+    if (shape_size(rank, shape) < 0)
+        return call_fail(c, AD_TOO_LARGE, "the result's shape %s has a negative or overflowing size", shape_text(text, rank, shape));
+    bool scalar = rank == 0 && dtype == AD_F64;
+    block *b = block_new(c, op, code, dtype, rank, shape, attr, scalar);
+    if (!b || !tape_room(t, 2))
+        return b ? tape_poison(t) : call_fail(c, AD_NO_MEMORY, "out of memory for %s", shape_text(text, rank, shape));
+    const char *site = t->rule_site;
+    if (scalar)
+        t->head.nodes[tape_push(t, CODE_HIDDEN, 0, 0, 0, site)].u.block = b;
+    uint32_t i = tape_push(t, scalar ? CODE_SCALAR_BLOCK : CODE_TENSOR, 0, 0, 0, site);
+    if (!scalar)
+        t->head.nodes[i].u.block = b;
+    b->node = i;
+    frame *f = &t->frame;
+    arena_mark scratch = arena_here(&t->scratch);
+    f->note[0] = 0;
+    ad_status s = op->value ? op->value(f, b) : AD_OK;
+    arena_rewind(&t->scratch, scratch);
+    if (s) {
+        t->head.n = f->n = scalar ? i - 1 : i; /* never seen */
+        return call_fail(c, s, "%s", *f->note ? f->note : s == AD_NO_MEMORY ? "out of memory" : ad_status_name(s));
+    }
+    array y = block_result(f, b);
+    int64_t bad = t->context->check_finite ? array_not_finite(&y) : -1;
+    if (bad >= 0)
+        return call_fail(c, AD_NOT_FINITE, "element %lld of %s is %g", (long long)bad, shape_text(text, rank, shape),
+                         array_get(&y, array_offset(&y, bad)));
+    tape_sync(t);
+    return t->paused ? unrecord(t, b, i, scalar) : tape_var(t, i);
+}
+
+/* ---- elementwise operations on tensors ---- */
+
+enum { TILE = 512 };
+
+/* operands of one tile: a pointer into the array, or a gathered copy */
+static const void *tile_operand(const array *a, int64_t offset, int64_t step, int64_t n, ad_dtype dtype, double *buffer)
+{
+    if (a->dtype == dtype && step == 1)
+        return (const char *)a->data + (size_t)offset * ad_dtype_size(dtype);
+    if (dtype == AD_F64)
+        for (int64_t i = 0; i < n; i++)
+            buffer[i] = array_get(a, offset + i * step);
+    else
+        for (int64_t i = 0; i < n; i++)
+            ((float *)(void *)buffer)[i] = (float)array_get(a, offset + i * step);
+    return buffer;
+}
+
+static ad_status elementwise_value(frame *f, block *b)
+{
+    array y = b->out, in[3];
+    const array *all[4] = {&y};
+    int n = (int)b->n_args;
+    double buffer[3][TILE];
+    for (int k = 0; k < n; k++) {
+        array a = block_arg(f, b, k);
+        in[k] = array_expanded(&a, y.rank, y.shape);
+        all[k + 1] = &in[k];
+    }
+    for (array_walk w = array_walk_of(n + 1, all); w.left; array_walk_next(&w))
+        for (int64_t i = 0; i < w.count; i += TILE) {
+            int64_t m = w.count - i < TILE ? w.count - i : TILE;
+            const void *x[3] = {NULL, NULL, NULL};
+            for (int k = 0; k < n; k++)
+                x[k] = tile_operand(&in[k], w.offset[k + 1] + i * w.step[k + 1], w.step[k + 1], m, y.dtype, buffer[k]);
+            char *out = (char *)y.data + (size_t)(w.offset[0] + i) * ad_dtype_size(y.dtype);
+            elementwise_ops[b->code].map[y.dtype](m, x[0], x[1], x[2], out);
+        }
+    return AD_OK;
+}
+
+/* out <- cotangent of argument k, in the result's shape */
+static void elementwise_cotangent(frame *f, const block *b, int k, const array *g, const array *out)
+{
+    array y = b->out, in[3];
+    const array *all[4] = {&y};
+    int n = (int)b->n_args;
+    double buffer[3][TILE];
+    size_t size = ad_dtype_size(y.dtype);
+    for (int j = 0; j < n; j++) {
+        array a = block_arg(f, b, j);
+        in[j] = array_expanded(&a, y.rank, y.shape);
+        all[j + 1] = &in[j];
+    }
+    for (array_walk w = array_walk_of(n + 1, all); w.left; array_walk_next(&w))
+        for (int64_t i = 0; i < w.count; i += TILE) {
+            int64_t m = w.count - i < TILE ? w.count - i : TILE;
+            const void *x[3] = {NULL, NULL, NULL};
+            for (int j = 0; j < n; j++)
+                x[j] = tile_operand(&in[j], w.offset[j + 1] + i * w.step[j + 1], w.step[j + 1], m, y.dtype, buffer[j]);
+            size_t at = (size_t)(w.offset[0] + i) * size;
+            elementwise_ops[b->code].cotangent[y.dtype](k, m, (const char *)g->data + at, x[0], x[1], x[2],
+                                                        (const char *)y.data + at, (char *)out->data + at);
+        }
+}
+
+static ad_status elementwise_adjoint(frame *f, block *b, const array *g)
+{
+    const elementwise *e = &elementwise_ops[b->code];
+    for (int k = 0; k < (int)b->n_args; k++) {
+        if (!e->flows[k] || !block_wants(f, b, k))
+            continue;
+        arena_mark mark = arena_here(f->scratch);
+        bool fresh;
+        array acc = adjoint_slot(f, b, k, &fresh);
+        if (!acc.data)
+            return AD_NO_MEMORY;
+        mark = fresh ? arena_here(f->scratch) : mark; /* a fresh slot must stay */
+        bool direct = fresh && same_shape(&acc, g) && acc.dtype == g->dtype && !f->magnitude;
+        array out = direct ? acc : e->plain[k] ? *g : scratch_array(f, g->dtype, g->rank, g->shape);
+        if (!out.data)
+            return AD_NO_MEMORY;
+        if (direct || out.data != g->data)
+            elementwise_cotangent(f, b, k, g, &out);
+        if (f->magnitude)
+            array_abs(&out, &out);
+        if (!direct)
+            array_sum_to(&acc, &out, !fresh);
+        arena_rewind(f->scratch, mark);
+    }
+    return AD_OK;
+}
+
+static void elementwise_record(rule *r)
+{
+    ad_var x[3] = {r->a[0], r->n > 1 ? r->a[1] : r->a[0], r->n > 2 ? r->a[2] : r->a[0]}, dx[3] = {{0}};
+    bool wants[3] = {r->wants[0], r->n > 1 && r->wants[1], r->n > 2 && r->wants[2]};
+    elementwise_ops[r->b->code].record(r->g, x[0], x[1], x[2], r->y, wants, dx);
+    for (uint32_t k = 0; k < r->n; k++)
+        r->da[k] = dx[k];
+}
+
+static double elementwise_kink(frame *f, block *b)
+{
+    array in[3];
+    double nearest = (double)INFINITY;
+    for (int k = 0; k < (int)b->n_args; k++) {
+        array a = block_arg(f, b, k);
+        in[k] = array_expanded(&a, b->out.rank, b->out.shape);
+    }
+    for (int64_t i = 0; i < b->out.size; i++) {
+        double x[3] = {0, 0, 0};
+        for (int k = 0; k < (int)b->n_args; k++)
+            x[k] = array_get(&in[k], array_offset(&in[k], i));
+        nearest = fmin(nearest, elementwise_ops[b->code].kink(x));
+    }
+    return nearest;
+}
+
+const block_op elementwise_block = {.name = "elementwise", .value = elementwise_value, .adjoint = elementwise_adjoint,
+                                    .tangent = elementwise_tangent, .record = elementwise_record, .kink = elementwise_kink};
+
+/* Shapes broadcast; the dtype is that of the tensors among the arguments, which must agree. */
+static ad_var record_elementwise(ad_tape *t, int op, int n, const ad_var *args)
+{
+    call c;
+    const elementwise *e = &elementwise_ops[op];
+    if (!call_begin(&c, e->info.name, t, n, args))
+        return call_poison(&c);
+    int rank = 0;
+    int64_t shape[AD_MAX_RANK];
+    ad_dtype dtype = AD_F64;
+    bool typed = false, gradient = false;
+    for (int k = 0; k < n; k++) {
+        const array *a = &c.in[k];
+        bool tensor = node_op(&t->head.nodes[c.ids[k]]) == CODE_TENSOR;
+        if (!call_float(&c, k))
+            return call_poison(&c);
+        if (tensor && typed && dtype != a->dtype)
+            return call_fail(&c, AD_BAD_DTYPE, "%s and %s: ad_cast one of them", ad_dtype_name(dtype), ad_dtype_name(a->dtype));
+        if (tensor)
+            dtype = a->dtype, typed = true;
+        if (!shape_broadcast(rank, shape, a->rank, a->shape, &rank, shape)) {
+            char x[SHAPE_TEXT], y[SHAPE_TEXT];
+            return call_fail(&c, AD_BAD_SHAPE, "%s and %s do not broadcast", shape_text(x, c.in[0].rank, c.in[0].shape),
+                             shape_text(y, a->rank, a->shape));
+        }
+        gradient |= e->flows[k] && node_needs_grad(&t->frame, c.ids[k]);
+    }
+    ad_var y = call_end(&c, &elementwise_block, op, dtype, rank, shape, (call_attr){0});
+    if (tape_ok(t) && !is_constant(y) && y.tape)
+        ((block *)t->head.nodes[y.u.node.id & ~AD_TENSOR_BIT_].u.block)->needs_grad &= gradient;
+    return y;
+}

@@ -1,0 +1,397 @@
+/* tape.c - the tape: where nodes live, which handles are valid, and the first error
+ *
+ * Nodes sit in one flat array of 24 bytes each, in the order of recording, so that the order of indices is
+ * an order of evaluation and every sweep is a loop. Everything of other size (descriptors and values of
+ * tensors, names) comes from an arena that is cut back together with the nodes.
+ *
+ * A handle carries the epoch in which its node was made. A rewind or reset begins a new epoch and remembers from
+ * which node on it removed; a handle is stale exactly if some removal after its epoch reached down to
+ * it. Removals that a later one covers are forgotten, so the list stays as short as the nesting of marks. */
+#define AD_PLAIN
+#include "tape.h"
+#include "algebra.h"
+#include "leaf.h"
+#include "tensor.h"
+#include <string.h>
+
+const ad_head_ ad_constant_head_ = {0};
+
+/* what ad_tape_new gives when there is no memory: never written to */
+static const ad_tape dead_tape = {.status = AD_NO_MEMORY, .error = "ad_tape_new: out of memory"};
+
+static bool dead(const ad_tape *t)
+{
+    return t == &dead_tape;
+}
+
+ad_tape *ad_tape_new(const ad_context *context)
+{
+    const ad_context *c = context_or_default(context);
+    ad_tape *t = memory_take(c, sizeof *t);
+    if (!t)
+        return (ad_tape *)(uintptr_t)&dead_tape;
+    t->context = t->memory.context = t->scratch.context = c;
+    t->frame = (frame){.context = c, .memory = &t->memory, .scratch = &t->scratch, .last_input = NO_NODE, .last_leaf = NO_NODE};
+    t->head.epoch = 1;
+    tape_room(t, 1); /* a failure is the tape's first error */
+    return t;
+}
+
+void ad_tape_free(ad_tape *t)
+{
+    if (!t || dead(t))
+        return;
+    leaves_release(t, 0);
+    params_forget(t);
+    scopes_forget(t);
+    const ad_context *c = t->context;
+    pages *const all[] = {&t->node_pages,   &t->site_pages, &t->epoch_pages, &t->scope_pages,
+                          &t->assign_pages, &t->mark_pages, &t->retain_pages};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        pages_free(c, all[i]);
+    arena_free(&t->memory);
+    arena_free(&t->scratch);
+    memory_give(c, t, sizeof *t);
+}
+
+/* ---- room ---- */
+
+void tape_sync(ad_tape *t)
+{
+    ad_head_ *h = &t->head;
+    h->nodes = t->frame.nodes = t->node_pages.base;
+    h->sites = t->site_pages.base;
+    t->frame.n = h->n;
+    if (t->status || t->paused || t->context->check_finite) {
+        h->limit = 0;
+        return;
+    }
+    size_t nodes = t->node_pages.committed / sizeof(node), sites = t->site_pages.committed / sizeof(ad_site_);
+    size_t limit = h->n + (sites - h->n_sites);
+    if (limit > nodes)
+        limit = nodes;
+    h->limit = (uint32_t)(limit < NO_NODE ? limit : NO_NODE);
+}
+
+bool tape_room(ad_tape *t, uint32_t more)
+{
+    enum { SITES_AHEAD = 1024 }; /* so that the limit is not met at every node */
+    size_t nodes = ((size_t)t->head.n + more) * sizeof(node);
+    size_t sites = ((size_t)t->head.n_sites + more + SITES_AHEAD) * sizeof(ad_site_);
+    if ((size_t)t->head.n + more > NO_NODE) {
+        tape_fail(t, AD_TOO_LARGE, NULL, "tape: more than %u nodes", NO_NODE);
+        return false;
+    }
+    if (!pages_grow(t->context, &t->node_pages, nodes, (size_t)AD_MAX_NODES * sizeof(node)) ||
+        !pages_grow(t->context, &t->site_pages, sites, (size_t)AD_MAX_NODES * 2 * sizeof(ad_site_))) {
+        tape_fail(t, AD_NO_MEMORY, NULL, "tape: out of memory for nodes");
+        return false;
+    }
+    tape_sync(t);
+    return true;
+}
+
+uint32_t tape_push(ad_tape *t, unsigned op, uint32_t a, uint32_t b, double value, const char *site)
+{
+    uint32_t n = t->head.n++;
+    t->head.nodes[n] = (node){node_code(op, a, b), {value}, 0};
+    if (t->head.site != site) {
+        t->head.sites[t->head.n_sites++] = (ad_site_){site, n};
+        t->head.site = site;
+    }
+    t->frame.n = t->head.n;
+    return n;
+}
+
+/* ---- errors ---- */
+
+ad_status ad_tape_status(const ad_tape *t)
+{
+    return t ? t->status : AD_NULL;
+}
+
+const char *ad_tape_error(const ad_tape *t)
+{
+    return t ? t->error : "null tape";
+}
+
+ad_var tape_poison(ad_tape *t)
+{
+    ad_var v;
+    v.tape = t;
+    v.u.node.id = NO_NODE;
+    v.u.node.epoch = t->head.epoch;
+    return v;
+}
+
+ad_var tape_fail(ad_tape *t, ad_status status, const char *site, const char *format, ...)
+{
+    if (t->status)
+        return tape_poison(t);
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(t->error, sizeof t->error - 64, format, args);
+    va_end(args);
+    size_t used = n < 0 ? 0 : (size_t)n < sizeof t->error - 65 ? (size_t)n : sizeof t->error - 65;
+    const char *scope = t->head.n ? tape_scope(t, t->head.n - 1) : "";
+    snprintf(t->error + used, sizeof t->error - used, " (node %u%s%.40s%s%s)", t->head.n, *scope ? ", " : "", scope,
+             site ? ", " : "", site ? site : "");
+    t->error_sited = site != NULL;
+    t->status = status;
+    t->head.limit = 0;
+    return tape_poison(t);
+}
+
+void frame_report(ad_tape *t, ad_status status, const char *what)
+{
+    if (!status || t->status)
+        return;
+    frame *f = &t->frame;
+    uint32_t i = f->failed_node;
+    if (i >= f->n)
+        tape_fail(t, status, NULL, "%s: %s", what, *f->note ? f->note : ad_status_name(status));
+    else
+        tape_fail(t, status, tape_site(t, i), "%s: %s at node %u%s%s", what, op_name(f, i), i, *f->note ? ": " : "", f->note);
+}
+
+/* ---- marks ---- */
+
+static bool new_epoch(ad_tape *t, uint32_t nodes)
+{
+    epoch_mark *marks = t->epoch_pages.base;
+    while (t->n_epochs && marks[t->n_epochs - 1].nodes >= nodes)
+        t->n_epochs--;
+    if (!pages_grow(t->context, &t->epoch_pages, (t->n_epochs + 1) * sizeof *marks, (size_t)AD_MAX_NODES * sizeof *marks))
+        return false;
+    marks = t->epoch_pages.base;
+    marks[t->n_epochs++] = (epoch_mark){++t->head.epoch, nodes};
+    return true;
+}
+
+/* the nodes that handles of this epoch may still reach: those below the first removal after it */
+static uint32_t epoch_reach(const ad_tape *t, uint32_t epoch)
+{
+    const epoch_mark *marks = t->epoch_pages.base;
+    uint32_t lo = 0, hi = t->n_epochs;
+    while (lo < hi) {
+        uint32_t mid = (lo + hi) / 2;
+        if ((int32_t)(marks[mid].epoch - epoch) > 0)
+            hi = mid;
+        else
+            lo = mid + 1;
+    }
+    uint32_t reach = lo < t->n_epochs ? marks[lo].nodes : t->head.n;
+    return reach < t->head.n ? reach : t->head.n;
+}
+
+static void cut_back(ad_tape *t, uint32_t nodes)
+{
+    ad_head_ *h = &t->head;
+    leaves_release(t, nodes);
+    h->n = nodes;
+    while (h->n_sites && h->sites[h->n_sites - 1].node >= nodes)
+        h->n_sites--;
+    h->site = h->n_sites ? h->sites[h->n_sites - 1].text : NULL;
+    assignment *assigned = t->assign_pages.base;
+    while (t->n_assigns && (assigned[t->n_assigns - 1].state >= nodes || assigned[t->n_assigns - 1].value >= nodes))
+        t->n_assigns--;
+    uint32_t *retained = t->retain_pages.base, kept = 0;
+    for (uint32_t i = 0; i < t->n_retained; i++)
+        if (retained[i] < nodes)
+            retained[kept++] = retained[i];
+    t->n_retained = kept;
+    if (t->swept_top > nodes)
+        t->swept_top = nodes;
+    scopes_cut(t, nodes);
+}
+
+void ad_reset(ad_tape *t)
+{
+    if (!t || dead(t))
+        return;
+    cut_back(t, 0);
+    arena_reset(&t->memory);
+    arena_reset(&t->scratch);
+    t->n_epochs = t->n_marks = 0;
+    t->status = AD_OK;
+    t->error[0] = 0;
+    t->error_sited = t->kept = t->swept = false;
+    t->paused = 0;
+    t->value_reads = 0;
+    t->frame.failed_node = NO_NODE;
+    t->frame.note[0] = 0;
+    if (!new_epoch(t, 0))
+        tape_fail(t, AD_NO_MEMORY, NULL, "reset: out of memory");
+    if (!t->node_pages.base)
+        tape_room(t, 1);
+    else
+        tape_sync(t);
+}
+
+typedef struct arena_point {
+    uint32_t nodes;
+    arena_mark mark;
+} arena_point;
+
+ad_mark ad_mark_here(const ad_tape *tape)
+{
+    ad_tape *t = (ad_tape *)(uintptr_t)tape;
+    if (!t || dead(t))
+        return (ad_mark){0, 0};
+    arena_point *points = t->mark_pages.base; /* remembers how far the arena was, for the rewind */
+    if (!t->n_marks || points[t->n_marks - 1].nodes != t->head.n) {
+        if (pages_grow(t->context, &t->mark_pages, (t->n_marks + 1) * sizeof *points, (size_t)AD_MAX_NODES * sizeof *points)) {
+            points = t->mark_pages.base;
+            points[t->n_marks++] = (arena_point){t->head.n, arena_here(&t->memory)};
+        } else {
+            tape_fail(t, AD_NO_MEMORY, NULL, "mark: out of memory");
+        }
+    }
+    return (ad_mark){t->head.n, t->head.epoch};
+}
+
+ad_status ad_rewind(ad_tape *t, ad_mark mark)
+{
+    if (!t)
+        return AD_NULL;
+    if (dead(t))
+        return t->status;
+    if (mark.epoch == 0 || (int32_t)(t->head.epoch - mark.epoch) < 0 ||
+        (mark.epoch != t->head.epoch && mark.nodes > epoch_reach(t, mark.epoch)) || mark.nodes > t->head.n) {
+        tape_fail(t, AD_STALE, NULL, "rewind: the mark at node %u was removed by an earlier rewind or reset", mark.nodes);
+        return t->status;
+    }
+    arena_point *points = t->mark_pages.base;
+    while (t->n_marks && points[t->n_marks - 1].nodes > mark.nodes)
+        t->n_marks--;
+    cut_back(t, mark.nodes);
+    if (t->n_marks && points[t->n_marks - 1].nodes == mark.nodes)
+        arena_rewind(&t->memory, points[t->n_marks - 1].mark);
+    if (!new_epoch(t, mark.nodes))
+        tape_fail(t, AD_NO_MEMORY, NULL, "rewind: out of memory");
+    tape_sync(t);
+    return t->status;
+}
+
+void ad_pause(ad_tape *t)
+{
+    if (t && !dead(t)) {
+        t->paused++;
+        tape_sync(t);
+    }
+}
+
+void ad_resume(ad_tape *t)
+{
+    if (!t || dead(t))
+        return;
+    if (t->paused == 0)
+        tape_fail(t, AD_BAD_ARGUMENT, NULL, "resume: without a pause before it");
+    else
+        t->paused--;
+    tape_sync(t);
+}
+
+void ad_seed(ad_tape *t, uint64_t seed)
+{
+    if (t && !dead(t))
+        t->frame.seed = seed;
+}
+
+void ad_set_step(ad_tape *t, uint64_t step)
+{
+    if (t && !dead(t))
+        t->frame.step = step;
+}
+
+/* ---- handles ---- */
+
+bool tape_valid(const ad_tape *t, ad_var a)
+{
+    uint32_t i = a.u.node.id & ~AD_TENSOR_BIT_, e = a.u.node.epoch;
+    if (e == t->head.epoch)
+        return i < t->head.n;
+    return e != 0 && (int32_t)(t->head.epoch - e) > 0 && i < epoch_reach(t, e);
+}
+
+ad_var tape_var(const ad_tape *t, uint32_t i)
+{
+    ad_var v;
+    v.tape = (ad_tape *)(uintptr_t)t;
+    v.u.node.id = i | (node_op(&t->head.nodes[i]) == CODE_TENSOR ? AD_TENSOR_BIT_ : 0);
+    v.u.node.epoch = t->head.epoch;
+    return v;
+}
+
+ad_tape *tape_of(int n, const ad_var *args)
+{
+    for (int i = 0; i < n; i++)
+        if (args[i].tape && !is_constant(args[i]))
+            return args[i].tape;
+    return NULL;
+}
+
+uint32_t tape_node(ad_tape *t, ad_var a, const char *operation)
+{
+    if (!tape_ok(t))
+        return NO_NODE;
+    if (!a.tape)
+        tape_fail(t, AD_NULL, NULL, "%s: null handle", operation);
+    else if (is_constant(a))
+        return tape_room(t, 1) ? tape_push(t, CODE_CONSTANT, 0, 0, a.u.constant, t->head.site) : NO_NODE;
+    else if (a.tape != t)
+        tape_fail(t, AD_FOREIGN, NULL, "%s: handles of two tapes", operation);
+    else if (!tape_valid(t, a))
+        tape_fail(t, AD_STALE, NULL, "%s: stale handle: its node %u was removed by a rewind or reset", operation,
+                  a.u.node.id & ~AD_TENSOR_BIT_);
+    else
+        return a.u.node.id & ~AD_TENSOR_BIT_;
+    return NO_NODE;
+}
+
+/* As tape_node, for reading: nothing is recorded, and constants have no node. */
+ad_status var_check(ad_var a, uint32_t *i)
+{
+    *i = NO_NODE;
+    if (!a.tape)
+        return AD_NULL;
+    if (is_constant(a))
+        return AD_OK;
+    if (a.tape->status)
+        return a.tape->status;
+    if (!tape_valid(a.tape, a)) {
+        tape_fail(a.tape, AD_STALE, NULL, "read: stale handle: its node %u was removed by a rewind or reset",
+                  a.u.node.id & ~AD_TENSOR_BIT_);
+        return AD_STALE;
+    }
+    *i = a.u.node.id & ~AD_TENSOR_BIT_;
+    return AD_OK;
+}
+
+/* ---- frames ---- */
+
+array frame_array(const frame *f, uint32_t i)
+{
+    node *n = &f->nodes[i];
+    if (node_op(n) == CODE_TENSOR)
+        return ((block *)n->u.block)->out;
+    return array_scalar(&n->u.value);
+}
+
+bool node_needs_grad(const frame *f, uint32_t i)
+{
+    const block *b = block_at(f->nodes, i);
+    unsigned op = node_op(&f->nodes[i]);
+    return b ? b->needs_grad : op != CODE_CONSTANT && op != CODE_GUARD && op != CODE_HIDDEN;
+}
+
+const char *op_name(const frame *f, uint32_t i)
+{
+    unsigned op = node_op(&f->nodes[i]);
+    if (op < AD_OP_COUNT_)
+        return elementwise_ops[op].info.name;
+    const block *b = block_at(f->nodes, i);
+    if (b)
+        return b->name;
+    return op == CODE_INPUT ? "input" : op == CODE_CONSTANT ? "constant" : op == CODE_GUARD ? "guard" : "hidden";
+}

@@ -1,0 +1,201 @@
+/* cases.c - the scalar cases as a user of the library writes them
+ *
+ * Compiled twice: without source sites for the headline numbers, and with them by cases_sites.c. */
+#if !defined(BENCH_SITES) && !defined(AD_NO_SITES)
+#define AD_NO_SITES
+#endif
+#include <tapegrad/ad.h>
+
+#include <stdlib.h>
+
+#include "scalar.h"
+
+typedef ad_var function(const ad_var *x, size_t size);
+
+static ad_var chain(const ad_var *x, size_t size)
+{
+    ad_var q = x[0], p = x[1], k = x[2], m = x[3];
+    for (size_t i = 0; i < size; i++) {
+        p = ad_sub(p, ad_mul(k, ad_sin(q)));
+        q = ad_add(q, ad_div(p, m));
+    }
+    return q;
+}
+
+static ad_var rotation(const ad_var *x, size_t size)
+{
+    ad_var c = x[0], s = x[1], a = x[2], b = x[3], d = x[4];
+    for (size_t i = 0; i < size; i++) {
+        ad_var turned = ad_add(ad_mul(c, a), ad_mul(s, d));
+        s = ad_add(ad_mul(c, b), ad_mul(s, a));
+        c = turned;
+    }
+    return c;
+}
+
+static ad_var product(const ad_var *x, size_t size)
+{
+    ad_var y = x[0];
+    for (size_t i = 1; i < size; i++)
+        y = ad_mul(y, x[i]);
+    return y;
+}
+
+static ad_var rosenbrock(const ad_var *x, size_t size)
+{
+    ad_var y = ad_constant(0);
+    for (size_t i = 0; i + 1 < size; i++) {
+        ad_var a = ad_sub(x[i + 1], ad_mul(x[i], x[i]));
+        ad_var b = ad_sub(1, x[i]);
+        y = ad_add(y, ad_add(ad_mul(100, ad_mul(a, a)), ad_mul(b, b)));
+    }
+    return y;
+}
+
+/* z = b + w a, for one neuron */
+static ad_var neuron(const ad_var *w, const ad_var *a, ad_var b)
+{
+    ad_var z = b;
+    for (int i = 0; i < MLP_WIDTH; i++)
+        z = ad_add(z, ad_mul(w[i], a[i]));
+    return z;
+}
+
+static ad_var mlp(const ad_var *x, size_t size)
+{
+    (void)size;
+    const ad_var *a = x, *w = x + MLP_WIDTH;
+    ad_var hidden[2][MLP_WIDTH];
+    for (int layer = 0; layer < 2; layer++) {
+        const ad_var *b = w + MLP_WIDTH * MLP_WIDTH;
+        for (int j = 0; j < MLP_WIDTH; j++)
+            hidden[layer][j] = ad_tanh(neuron(w + j * MLP_WIDTH, a, b[j]));
+        a = hidden[layer];
+        w = b + MLP_WIDTH;
+    }
+    return neuron(w, a, w[MLP_WIDTH]);
+}
+
+static ad_var small(const ad_var *x, size_t size)
+{
+    (void)size;
+    return ad_add(ad_mul(x[0], x[1]), ad_sin(x[0]));
+}
+
+static function *const functions[CASE_COUNT] = {
+    [CASE_CHAIN] = chain,           [CASE_ROTATION] = rotation, [CASE_PRODUCT] = product,
+    [CASE_ROSENBROCK] = rosenbrock, [CASE_MLP] = mlp,           [CASE_SMALL] = small,
+};
+
+/* ---- recorded anew for each gradient ------------------------------------------------------------
+ */
+
+struct recorded {
+    ad_tape *tape;
+    ad_var *x;
+    function *f;
+    size_t n, size;
+};
+
+static void recorded_finish(void *state)
+{
+    struct recorded *r = state;
+    if (r) {
+        ad_tape_free(r->tape);
+        free(r->x);
+        free(r);
+    }
+}
+
+static void *recorded_start(const problem *p)
+{
+    struct recorded *r = calloc(1, sizeof *r);
+    ad_var *x = calloc(p->n, sizeof *x);
+    if (!r || !x) {
+        free(r);
+        free(x);
+        return NULL;
+    }
+    *r = (struct recorded){ad_tape_new(NULL), x, functions[p->id], p->n, p->size};
+    return r;
+}
+
+static void recorded_gradient(void *state, const double *x, double *out)
+{
+    struct recorded *r = state;
+    ad_reset(r->tape);
+    for (size_t i = 0; i < r->n; i++)
+        r->x[i] = ad_input(r->tape, x[i]);
+    ad_var y = r->f(r->x, r->size);
+    ad_backward(y);
+    for (size_t i = 0; i < r->n; i++)
+        out[i + 1] = ad_grad(r->x[i]);
+    out[0] = ad_value(y);
+}
+
+static double recorded_bytes(void *state)
+{
+    struct recorded *r = state;
+    return (double)ad_tape_stats(r->tape).node_bytes;
+}
+
+#ifdef BENCH_SITES
+const way way_recorded_with_sites = {"with source sites", recorded_start, recorded_gradient,
+                                     recorded_bytes, recorded_finish};
+#else
+const way way_recorded = {"recorded", recorded_start, recorded_gradient, recorded_bytes,
+                          recorded_finish};
+
+/* ---- recorded once, replayed as a program -------------------------------------------------------
+ */
+
+struct replayed {
+    ad_program *program;
+    ad_workspace *workspace;
+};
+
+static void replayed_finish(void *state)
+{
+    struct replayed *r = state;
+    if (r) {
+        ad_workspace_free(r->workspace);
+        ad_program_free(r->program);
+        free(r);
+    }
+}
+
+static void *replayed_start(const problem *p)
+{
+    struct recorded *once = recorded_start(p);
+    struct replayed *r = calloc(1, sizeof *r);
+    if (once && r) {
+        for (size_t i = 0; i < p->n; i++)
+            once->x[i] = ad_input(once->tape, p->x[i]);
+        ad_var y = once->f(once->x, p->size);
+        r->program = ad_program_capture(once->tape, (int)p->n, once->x, 1, &y, AD_GRADIENT);
+        r->workspace = r->program ? ad_workspace_new(r->program) : NULL;
+    }
+    recorded_finish(once);
+    if (r && !r->workspace) {
+        replayed_finish(r);
+        r = NULL;
+    }
+    return r;
+}
+
+static void replayed_gradient(void *state, const double *x, double *out)
+{
+    struct replayed *r = state;
+    if (ad_run(r->workspace, x, out) != AD_OK)
+        out[0] = NAN;
+}
+
+static double replayed_bytes(void *state)
+{
+    struct replayed *r = state;
+    return (double)ad_program_bytes(r->program);
+}
+
+const way way_replayed = {"replayed", replayed_start, replayed_gradient, replayed_bytes,
+                          replayed_finish};
+#endif
