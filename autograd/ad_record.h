@@ -36,6 +36,7 @@ typedef struct ad_site_ {
 typedef struct ad_head_ { /* how every tape begins */
     ad_node_ *nodes;
     uint32_t n, limit, epoch, n_sites;
+    uint32_t last_input; /* inputs are linked, the last first */
     const char *site;
     ad_site_ *sites;
 } ad_head_;
@@ -46,6 +47,7 @@ AD_API ad_var ad_record1_(int op, ad_var a, const char *site);
 AD_API ad_var ad_record2_(int op, ad_var a, ad_var b, const char *site);
 AD_API ad_var ad_record3_(int op, ad_var a, ad_var b, ad_var c, const char *site);
 AD_API ad_var ad_sited_(ad_var a, const char *site);
+AD_API ad_var ad_record_input_(ad_tape *tape, double value, const char *site);
 AD_API bool ad_guard_(int comparison, ad_var a, ad_var b, const char *site);
 
 AD_API double ad_special_erfinv(double a);
@@ -98,6 +100,16 @@ static inline ad_var ad_push_(ad_head_ *t, unsigned op, uint32_t a, uint32_t b, 
     y.u.node.id = n;
     y.u.node.epoch = t->epoch;
     return y;
+}
+
+static inline ad_var ad_input_at_(ad_tape *tape, double value, const char *site)
+{
+    ad_head_ *t = (ad_head_ *)(void *)tape;
+    if (!AD_LIKELY_(t && t->n < t->limit))
+        return ad_record_input_(tape, value, site);
+    uint32_t before = t->last_input;
+    t->last_input = t->n;
+    return ad_push_(t, 240, before, 0, value, site);
 }
 
 #ifndef __cplusplus

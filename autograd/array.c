@@ -1,16 +1,14 @@
 /* array.c - strided views of memory: shapes, broadcasting, copying and summing
  *
- * Every block of the engine works on arrays, so the loops over strides live here once. What is contiguous takes
- * a short path that compilers vectorise; everything else goes through array_walk, which merges axes that lie
- * behind one another in all its arrays and then hands out runs. The order of every sum follows from shapes
- * alone, so that results do not depend on threads or on addresses. */
+ * Every block of the engine works on arrays, so the loops over strides live here once. What is
+ * contiguous takes a short path that compilers vectorise; everything else goes through array_walk,
+ * which merges axes that lie behind one another in all its arrays and then hands out runs. The
+ * order of every sum follows from shapes alone, so that results do not depend on threads or on
+ * addresses. */
 #include "array.h"
 #include <string.h>
 
-static size_t element_size(ad_dtype dtype)
-{
-    return dtype == AD_F64 ? sizeof(double) : 4;
-}
+static size_t element_size(ad_dtype dtype) { return dtype == AD_F64 ? sizeof(double) : 4; }
 
 static void *element_at(const array *a, int64_t offset)
 {
@@ -37,15 +35,8 @@ array array_of(void *data, ad_dtype dtype, int rank, const int64_t *shape)
     return a;
 }
 
-array array_scalar(double *value)
-{
-    return (array){.data = value, .size = 1, .dtype = AD_F64};
-}
 
-size_t array_bytes(const array *a)
-{
-    return (size_t)a->size * element_size(a->dtype);
-}
+size_t array_bytes(const array *a) { return (size_t)a->size * element_size(a->dtype); }
 
 bool array_contiguous(const array *a)
 {
@@ -138,8 +129,8 @@ array array_sliced(const array *a, int axis, int64_t start, int64_t count, int64
     return out;
 }
 
-/* Gives the new axes first..last-1, which together hold one run of old axes, the strides of a run whose
- * elements are `stride` apart. */
+/* Gives the new axes first..last-1, which together hold one run of old axes, the strides of a run
+ * whose elements are `stride` apart. */
 static void split_run(array *out, int first, int last, int64_t stride)
 {
     for (int i = last - 1; i >= first; i--) {
@@ -148,8 +139,8 @@ static void split_run(array *out, int first, int last, int64_t stride)
     }
 }
 
-/* Matches groups of old axes with groups of new ones of the same product: within a group the old axes must lie
- * behind one another. */
+/* Matches groups of old axes with groups of new ones of the same product: within a group the old
+ * axes must lie behind one another. */
 bool array_reshaped(const array *a, int rank, const int64_t *shape, array *out)
 {
     array r = array_of(a->data, a->dtype, rank, shape);
@@ -271,10 +262,7 @@ static void put(void *p, ad_dtype dtype, double value)
         *(int32_t *)p = to_int(value);
 }
 
-double array_get(const array *a, int64_t offset)
-{
-    return get(element_at(a, offset), a->dtype);
-}
+double array_get(const array *a, int64_t offset) { return get(element_at(a, offset), a->dtype); }
 
 void array_put(const array *a, int64_t offset, double value)
 {
@@ -293,8 +281,8 @@ int64_t array_offset(const array *a, int64_t i)
 
 /* ---- copying and adding ---- */
 
-/* One run for each pair of dtypes: copy converts, add adds in the wider of the two (integers saturate). The two
- * loops are the same but for strides that the compiler knows. */
+/* One run for each pair of dtypes: copy converts, add adds in the wider of the two (integers
+ * saturate). The two loops are the same but for strides that the compiler knows. */
 #define INTO_f64(x) (double)(x)
 #define INTO_f32(x) (float)(x)
 #define INTO_i32(x) to_int((double)(x))
@@ -338,8 +326,8 @@ static run *const add_runs[3][3] = {
     [AD_F32] = {[AD_F64] = add_f32_f64, [AD_F32] = add_f32_f32, [AD_I32] = add_f32_i32},
     [AD_I32] = {[AD_F64] = add_i32_f64, [AD_F32] = add_i32_f32, [AD_I32] = add_i32_i32}};
 
-/* A transposed matrix is read along its columns and written along its rows: in tiles, so that both stay in
- * cache. */
+/* A transposed matrix is read along its columns and written along its rows: in tiles, so that both
+ * stay in cache. */
 static void run_tiles(run *r, const array *to, const array *from, const array_walk *w)
 {
     enum { TILE = 16 };
@@ -439,8 +427,9 @@ int64_t array_not_finite(const array *a)
 
 /* ---- sums ---- */
 
-/* Sums of WIDTH neighbouring results at once, over reduced elements lo..lo+n-1 counted row-major. Short pieces
- * are summed in order, longer ones from two halves: the error grows with the logarithm of n. */
+/* Sums of WIDTH neighbouring results at once, over reduced elements lo..lo+n-1 counted row-major.
+ * Short pieces are summed in order, longer ones from two halves: the error grows with the logarithm
+ * of n. */
 enum { WIDTH = 128, PIECE = 128 };
 
 typedef struct reduction {
@@ -540,8 +529,8 @@ static void sum_pairwise(const reduction *r, int64_t base, int64_t lo, int64_t n
         sum[c] += other[c];
 }
 
-/* Splits collapsed axes into reduced ones (stride 0 in the result) and kept ones; gives the number of reduced
- * elements. Kept: walked by `to` and `base`, which is `from` at reduced index 0. */
+/* Splits collapsed axes into reduced ones (stride 0 in the result) and kept ones; gives the number
+ * of reduced elements. Kept: walked by `to` and `base`, which is `from` at reduced index 0. */
 static int64_t reduction_of(const array *to, const array *from, reduction *r, array *kept,
                             array *base)
 {

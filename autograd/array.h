@@ -13,7 +13,16 @@ typedef struct array {
 
 /* A row-major array of a shape over `data`. */
 array array_of(void *data, ad_dtype dtype, int rank, const int64_t *shape);
-array array_scalar(double *value); /* rank 0, double */
+/* Rank 0, double; made in a few instructions: a scalar has no shape or strides to fill in. */
+static inline array array_scalar(double *value)
+{
+    array a;
+    a.data = value;
+    a.size = 1;
+    a.dtype = AD_F64;
+    a.rank = 0;
+    return a;
+}
 size_t array_bytes(const array *a); /* of a row-major copy */
 bool array_contiguous(const array *a);
 /* Number of elements of a shape, or -1 when a size is negative or the product (times 8) overflows. */
@@ -46,7 +55,7 @@ int64_t array_offset(const array *a, int64_t i);
 /* Row-major number of the first element that is not finite; -1: none. */
 int64_t array_not_finite(const array *a);
 
-/* "(2,3)" into text, which has room for AD_SHAPE_TEXT bytes; gives text back */
+/* "(2,3)" into text, which has room for SHAPE_TEXT bytes; gives text back */
 enum { SHAPE_TEXT = 8 * 22 + 4 };
 char *shape_text(char *text, int rank, const int64_t *shape);
 

@@ -85,14 +85,14 @@ ad_status adjoint_add(frame *f, const block *b, int k, const array *contribution
 
 ad_status frame_seed(frame *f, uint32_t i, const double *seed, double scale)
 {
-    bool fresh;
-    array a = slot_of(f, i, &fresh), from;
-    if (!a.data)
-        return AD_NO_MEMORY;
     if (node_op(&f->nodes[i]) != CODE_TENSOR) {
         f->nodes[i].adjoint += seed ? *seed : scale;
         return AD_OK;
     }
+    bool fresh;
+    array a = slot_of(f, i, &fresh), from;
+    if (!a.data)
+        return AD_NO_MEMORY;
     if (fresh)
         memset(a.data, 0, array_bytes(&a));
     from = array_of((void *)(uintptr_t)(seed ? seed : &scale), AD_F64, a.rank, a.shape);
@@ -335,6 +335,7 @@ static ad_status backward(ad_tape *t, int n, const ad_var *y, const double *cons
     }
     t->kept = false;
     f->n = t->head.n;
+    f->last_input = t->head.last_input;
     if (f->last_leaf != NO_NODE) {
         frame_report(t, frame_check_borrowed(f), "backward");
         if (t->status)
@@ -381,6 +382,8 @@ static ad_status backward_checked(int n, const ad_var *y, const double *const *s
             uint32_t i = tape_node(t, y[k], "backward");
             if (i == NO_NODE)
                 return t->status;
+            if (node_op(&t->head.nodes[i]) != CODE_TENSOR)
+                continue;
             array v = frame_array(&t->frame, i);
             if (v.dtype == AD_I32) {
                 tape_fail(t, AD_BAD_DTYPE, NULL, "backward: from an int32 tensor");

@@ -1,15 +1,17 @@
 /* block_index.c - reading and adding at indices: take, gather, scatter_add
  *
- * All of them pair the elements of an array of indices with places in a table and with elements of a result. Such
- * a pairing is three arrays of one shape (struct lookup): the table with stride 0 along the axis that is looked
- * up, the indices, and the result. take and gather differ in how they set up the three, and nowhere else. */
+ * All of them pair the elements of an array of indices with places in a table and with elements of
+ * a result. Such a pairing is three arrays of one shape (struct lookup): the table with stride 0
+ * along the axis that is looked up, the indices, and the result. take and gather differ in how they
+ * set up the three, and nowhere else. */
 #define AD_PLAIN
 #include "tape.h"
 #include <string.h>
 
 typedef struct lookup_attr {
     int axis;
-    int taken; /* indices of any shape in place of the axis; else one for each element of the result */
+    int taken; /* indices of any shape in place of the axis; else one for each element of the result
+                */
 } lookup_attr;
 
 typedef struct lookup {
@@ -17,10 +19,7 @@ typedef struct lookup {
     int64_t stride, size; /* of the axis in the table */
 } lookup;
 
-static bool no_memory(const array *a)
-{
-    return !a->data && a->size;
-}
+static bool no_memory(const array *a) { return !a->data && a->size; }
 
 static lookup gather_lookup(int axis, const array *table, const array *index, const array *result)
 {
@@ -69,8 +68,8 @@ static ad_status check_indices(frame *f, const array *index, int64_t size)
             int32_t at = ((const int32_t *)index->data)[w.offset[0] + i * w.step[0]];
             if (at >= 0 && at < size)
                 continue;
-            snprintf(f->note, sizeof f->note, "index %d at position %lld is not in 0..%lld", (int)at,
-                     (long long)(done + i), (long long)size - 1);
+            snprintf(f->note, sizeof f->note, "index %d at position %lld is not in 0..%lld",
+                     (int)at, (long long)(done + i), (long long)size - 1);
             return AD_BAD_INDEX;
         }
     return AD_OK;
@@ -121,9 +120,9 @@ static void fetch_any(const lookup *l, const array_walk *w)
 {
     const int32_t *at = (const int32_t *)l->index.data + w->offset[1];
     for (int64_t i = 0; i < w->count; i++)
-        array_put(&l->result, w->offset[2] + i * w->step[2],
-                  array_get(&l->table,
-                            w->offset[0] + i * w->step[0] + at[i * w->step[1]] * l->stride));
+        array_put(
+            &l->result, w->offset[2] + i * w->step[2],
+            array_get(&l->table, w->offset[0] + i * w->step[0] + at[i * w->step[1]] * l->stride));
 }
 
 /* result <- table at indices; these have been checked */
@@ -150,13 +149,14 @@ static void lookup_collect(const lookup_attr *at, const array *table, const arra
                                  : collect_f64_i32)(&l, &w);
 }
 
-/* table at indices += from. Floats are summed in double, lest a row that is hit a thousand times loses digits -
- * unless the table is so much larger than what is added that a copy of it would be the larger evil. */
+/* table at indices += from. Floats are summed in double, lest a row that is hit a thousand times
+ * loses digits - unless the table is so much larger than what is added that a copy of it would be
+ * the larger evil. */
 static ad_status lookup_add(frame *f, const lookup_attr *at, const array *table, const array *index,
                             const array *from)
 {
-    bool direct = table->dtype == AD_F64 || (table->dtype == AD_F32 && from->dtype == AD_F32 &&
-                                             table->size / 4 > from->size);
+    bool direct = table->dtype == AD_F64 ||
+                  (table->dtype == AD_F32 && from->dtype == AD_F32 && table->size / 4 > from->size);
     if (direct) {
         lookup_collect(at, table, index, from);
         return AD_OK;
@@ -287,8 +287,8 @@ static void unread_record(rule *r)
     const lookup_attr *at = r->attr;
     array a = block_arg(&r->tape->frame, r->b, 0);
     if (r->wants[0])
-        r->da[0] = lookup_call(&read_ops[at->taken], r->tape, at, r->g, r->a[1], a.rank, a.shape,
-                               a.dtype);
+        r->da[0] =
+            lookup_call(&read_ops[at->taken], r->tape, at, r->g, r->a[1], a.rank, a.shape, a.dtype);
 }
 
 /* ---- recording ---- */

@@ -1,9 +1,9 @@
 /* block_move.c - operations that move elements without changing them
  *
- * Most of them are views: the result points into the argument. A view is described once (struct view), and one
- * function applies the description to any array of the argument's shape; value, tangent and adjoint all follow
- * from it. The transpose of a view, zeros around what it showed, is an operation of its own (unview), so that
- * the rules of both are views again. */
+ * Most of them are views: the result points into the argument. A view is described once (struct
+ * view), and one function applies the description to any array of the argument's shape; value,
+ * tangent and adjoint all follow from it. The transpose of a view, zeros around what it showed, is
+ * an operation of its own (unview), so that the rules of both are views again. */
 #define AD_PLAIN
 #include "tape.h"
 #include "tensor.h"
@@ -34,10 +34,7 @@ typedef struct view {
     } u;
 } view;
 
-static bool no_memory(const array *a)
-{
-    return !a->data && a->size;
-}
+static bool no_memory(const array *a) { return !a->data && a->size; }
 
 static array element_view(const array *a, const int64_t *index)
 {
@@ -96,7 +93,8 @@ static ad_status view_value(frame *f, block *b)
     return AD_BAD_ARGUMENT;
 }
 
-/* where the result cannot share memory: scalars live in nodes, and some strides cannot be reshaped */
+/* where the result cannot share memory: scalars live in nodes, and some strides cannot be reshaped
+ */
 static ad_status copy_value(frame *f, block *b)
 {
     const view *v = b->attr;
@@ -209,12 +207,11 @@ static const block_op view_ops[VIEW_KINDS] = {
     VIEW(VIEW_DIAG, "diag", unviewed_record),
     [VIEW_SAME] = {.name = "stop_gradient", .value = view_value, .is_view = true}};
 static const block_op copy_ops[VIEW_KINDS] = {
-    COPY(VIEW_RESHAPE, "reshape", reshape_record),
-    COPY(VIEW_EXPAND, "expand", expand_record),
+    COPY(VIEW_RESHAPE, "reshape", reshape_record), COPY(VIEW_EXPAND, "expand", expand_record),
     COPY(VIEW_AT, "at", unviewed_record),
     [VIEW_SAME] = {.name = "stop_gradient", .value = copy_value}};
-static const block_op unview_ops[VIEW_KINDS] = {
-    UNVIEW(VIEW_SLICE, "unslice"), UNVIEW(VIEW_DIAG, "diag"), UNVIEW(VIEW_AT, "unat")};
+static const block_op unview_ops[VIEW_KINDS] = {UNVIEW(VIEW_SLICE, "unslice"),
+                                                UNVIEW(VIEW_DIAG, "diag"), UNVIEW(VIEW_AT, "unat")};
 #undef VIEW
 #undef COPY
 #undef UNVIEW
@@ -258,10 +255,7 @@ static bool shape_is(const array *a, int rank, const int64_t *shape)
 
 /* ---- rules ---- */
 
-static array rule_argument(const rule *r, int k)
-{
-    return block_arg(&r->tape->frame, r->b, k);
-}
+static array rule_argument(const rule *r, int k) { return block_arg(&r->tape->frame, r->b, k); }
 
 /* scalars are doubles: going back to a tensor takes its dtype again */
 static ad_var rule_dtype(const rule *r, int k, ad_var cotangent)
@@ -287,10 +281,7 @@ static void permute_record(rule *r)
     r->da[0] = view_of(r->tape, r->g, &back);
 }
 
-static void expand_record(rule *r)
-{
-    r->da[0] = r->g; /* the engine sums */
-}
+static void expand_record(rule *r) { r->da[0] = r->g; /* the engine sums */ }
 
 static ad_var unview_of(ad_tape *tape, ad_var a, const view *v, ad_dtype dtype, int rank,
                         const int64_t *shape)
@@ -308,10 +299,7 @@ static void unviewed_record(rule *r)
     r->da[0] = unview_of(r->tape, r->g, r->attr, a.dtype, a.rank, a.shape);
 }
 
-static void viewed_record(rule *r)
-{
-    r->da[0] = view_of(r->tape, r->g, r->attr);
-}
+static void viewed_record(rule *r) { r->da[0] = view_of(r->tape, r->g, r->attr); }
 
 /* ---- reshape, permute, expand ---- */
 
@@ -363,7 +351,8 @@ ad_var ad_reshape(ad_var a, int rank, const int64_t *shape)
     complete_shape(c.in[0].size, v.rank, v.shape);
     if (v.rank == rank && shape_size(v.rank, v.shape) != c.in[0].size)
         return call_fail(&c, AD_BAD_SHAPE, "%s cannot have the shape %s",
-                         shape_text(from, c.in[0].rank, c.in[0].shape), shape_text(to, rank, shape));
+                         shape_text(from, c.in[0].rank, c.in[0].shape),
+                         shape_text(to, rank, shape));
     if (!call_shape(&c, rank, v.rank == rank ? v.shape : shape))
         return call_poison(&c);
     return shape_is(&c.in[0], v.rank, v.shape) ? a : view_end(&c, &v);
@@ -445,8 +434,8 @@ ad_var ad_expand(ad_var a, int rank, const int64_t *shape)
     if (!call_shape(&c, rank, shape))
         return call_poison(&c);
     view v = view_make(VIEW_EXPAND, rank, shape);
-    if (!shape_broadcast(in->rank, in->shape, rank, v.shape, &fits, joint) ||
-        fits != rank || memcmp(joint, v.shape, (size_t)rank * sizeof *joint) != 0)
+    if (!shape_broadcast(in->rank, in->shape, rank, v.shape, &fits, joint) || fits != rank ||
+        memcmp(joint, v.shape, (size_t)rank * sizeof *joint) != 0)
         return call_fail(&c, AD_BAD_SHAPE, "%s does not broadcast to %s",
                          shape_text(from, in->rank, in->shape), shape_text(to, rank, v.shape));
     return shape_is(in, rank, v.shape) ? a : view_end(&c, &v);
@@ -478,10 +467,7 @@ ad_var ad_slice(ad_var a, int axis, int64_t start, int64_t stop, int64_t step)
     return slice_call("slice", a, axis, start, stop, step);
 }
 
-ad_var ad_flip(ad_var a, int axis)
-{
-    return slice_call("flip", a, axis, INT64_MAX, INT64_MIN, -1);
-}
+ad_var ad_flip(ad_var a, int axis) { return slice_call("flip", a, axis, INT64_MAX, INT64_MIN, -1); }
 
 /* the size of a part; -1 and an error on the tape */
 static int64_t split_size(call *c, int n, int *axis, const ad_var *parts)
@@ -506,8 +492,8 @@ ad_status ad_split(ad_var a, int n, int axis, ad_var *parts)
     call c;
     int64_t size = call_begin(&c, "split", NULL, 1, &a) ? split_size(&c, n, &axis, parts) : -1;
     for (int k = 0; parts && k < n; k++)
-        parts[k] = size < 0 ? call_poison(&c)
-                            : slice_call("split", a, axis, k * size, (k + 1) * size, 1);
+        parts[k] =
+            size < 0 ? call_poison(&c) : slice_call("split", a, axis, k * size, (k + 1) * size, 1);
     return c.tape ? ad_tape_status(c.tape) : AD_NULL;
 }
 
@@ -529,13 +515,13 @@ ad_var ad_at(ad_var a, const int64_t *index)
         v.u.index[i] = index[i];
         if (index[i] < 0 || index[i] >= c.in[0].shape[i])
             return call_fail(&c, AD_BAD_INDEX, "index %s is not in %s",
-                             shape_text(text, rank, index),
-                             shape_text(shape, rank, c.in[0].shape));
+                             shape_text(text, rank, index), shape_text(shape, rank, c.in[0].shape));
     }
     return view_end(&c, &v);
 }
 
-/* (...,n,...) -> (B,1,n S) -> (B,times,n S) -> (...,times n,...): three axes are enough, whatever the rank */
+/* (...,n,...) -> (B,1,n S) -> (B,times,n S) -> (...,times n,...): three axes are enough, whatever
+ * the rank */
 ad_var ad_repeat(ad_var a, int axis, int64_t times)
 {
     call c;
@@ -934,15 +920,9 @@ static ad_var triangle_call(ad_var a, int diagonal, int upper)
                     (call_attr){&t, sizeof t, 0});
 }
 
-ad_var ad_tril(ad_var a, int diagonal)
-{
-    return triangle_call(a, diagonal, 0);
-}
+ad_var ad_tril(ad_var a, int diagonal) { return triangle_call(a, diagonal, 0); }
 
-ad_var ad_triu(ad_var a, int diagonal)
-{
-    return triangle_call(a, diagonal, 1);
-}
+ad_var ad_triu(ad_var a, int diagonal) { return triangle_call(a, diagonal, 1); }
 
 /* ---- cast and stop_gradient ---- */
 
@@ -979,10 +959,7 @@ static ad_status cast_tangent(frame *f, block *b, const array *a, const array *y
     return AD_OK;
 }
 
-static void cast_record(rule *r)
-{
-    r->da[0] = ad_cast(r->g, rule_argument(r, 0).dtype);
-}
+static void cast_record(rule *r) { r->da[0] = ad_cast(r->g, rule_argument(r, 0).dtype); }
 
 static const block_op cast_op = {.name = "cast",
                                  .value = cast_value,
@@ -1006,8 +983,11 @@ ad_var ad_cast(ad_var a, ad_dtype dtype)
         return call_fail(&c, AD_BAD_DTYPE, "there is no dtype %d", (int)dtype);
     if (in->dtype == dtype || (scalar && !whole && in->dtype == AD_F64))
         return a;
-    return call_end(&c, scalar && whole ? &truncate_op : whole ? &cast_int_op : &cast_op, -1,
-                    scalar ? AD_F64 : dtype, in->rank, in->shape, (call_attr){0});
+    return call_end(&c,
+                    scalar && whole ? &truncate_op
+                    : whole         ? &cast_int_op
+                                    : &cast_op,
+                    -1, scalar ? AD_F64 : dtype, in->rank, in->shape, (call_attr){0});
 }
 
 ad_var ad_stop_gradient(ad_var a)

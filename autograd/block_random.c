@@ -1,6 +1,7 @@
 /* block_random.c - random draws as operations of a tape
  *
- * They are leaves, but unlike an input they compute: each replay draws for its own step. No gradient flows. */
+ * They are leaves, but unlike an input they compute: each replay draws for its own step. No
+ * gradient flows. */
 #define AD_PLAIN
 #include "random.h"
 #include "tape.h"

@@ -150,12 +150,18 @@ static double kink_at_zero(frame *f, block *b)
     {                                                                                              \
         if (n > HALVED)                                                                            \
             return name(n / 2, x, shift) + name(n - n / 2, x + n / 2, shift);                      \
-        double sum = 0;                                                                            \
-        for (int64_t i = 0; i < n; i++) {                                                          \
+        double sum[4] = {0}, rest = 0; /* four: one would wait for each addition */                \
+        int64_t i = 0;                                                                             \
+        for (; i + 4 <= n; i += 4)                                                                 \
+            for (int j = 0; j < 4; j++) {                                                          \
+                double d = x[i + j] - shift;                                                       \
+                sum[j] += term;                                                                    \
+            }                                                                                      \
+        for (; i < n; i++) {                                                                       \
             double d = x[i] - shift;                                                               \
-            sum += term;                                                                           \
+            rest += term;                                                                          \
         }                                                                                          \
-        return sum;                                                                                \
+        return (sum[0] + sum[2]) + (sum[1] + sum[3]) + rest;                                       \
     }
 enum { HALVED = 256 };
 SUM_OF(sum_shifted, d)
@@ -233,7 +239,7 @@ static ad_var centred(const rule *r)
 /* ---- sum and mean ---- */
 
 /* sum_*: one row. columns_*: `width` of them beside one another, up to MOST_COLUMNS. */
-enum { MOST_COLUMNS = 64 };
+enum { MOST_COLUMNS = 256 };
 #define SUMS(T, name)                                                                              \
     static double sum_##name(int64_t n, const T *x, int64_t step)                                  \
     {                                                                                              \
@@ -252,7 +258,7 @@ enum { MOST_COLUMNS = 64 };
         return ((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7]));  \
     }                                                                                              \
     static void columns_##name(int64_t n, const T *x, int64_t step, int64_t width, int64_t across, \
-                               double *sum)                                                        \
+                               double *restrict sum)                                               \
     {                                                                                              \
         for (int64_t j = 0; j < width; j++)                                                        \
             sum[j] = 0;                                                                            \
@@ -265,7 +271,12 @@ enum { MOST_COLUMNS = 64 };
                 sum[j] += other[j];                                                                \
             return;                                                                                \
         }                                                                                          \
-        for (int64_t i = 0; i < n; i++, x += step)                                                 \
+        int64_t i = 0;                                                                             \
+        for (; i + 4 <= n && across == 1; i += 4, x += 4 * step)                                   \
+            for (int64_t j = 0; j < width; j++)                                                    \
+                sum[j] += ((double)x[j] + (double)x[j + step]) +                                   \
+                          ((double)x[j + 2 * step] + (double)x[j + 3 * step]);                     \
+        for (; i < n; i++, x += step)                                                              \
             if (across == 1)                                                                       \
                 for (int64_t j = 0; j < width; j++)                                                \
                     sum[j] += (double)x[j];                                                        \
@@ -304,11 +315,21 @@ static void sum_rows(const array *a, int64_t offset, int64_t count, int64_t apar
     }
 }
 
-/* Have the reduced axes one stride? */
-static bool one_stride(const rows *r, int64_t *step)
+static void swap_axes(array *a, int i, int j)
+{
+    int64_t shape = a->shape[i], stride = a->stride[i];
+    a->shape[i] = a->shape[j], a->stride[i] = a->stride[j];
+    a->shape[j] = shape, a->stride[j] = stride;
+}
+
+/* Puts the reduced axes, whose order is free, as they lie in memory. Have they one stride? */
+static bool one_stride(rows *r, int64_t *step)
 {
     int64_t next = 0;
     *step = 1;
+    for (int i = r->kept; i < r->a.rank; i++)
+        for (int j = i; j > r->kept && r->a.stride[j] > r->a.stride[j - 1]; j--)
+            swap_axes(&r->a, j, j - 1);
     for (int i = r->a.rank - 1; i >= r->kept; i--) {
         if (r->a.shape[i] == 1)
             continue;
@@ -718,11 +739,14 @@ static double var_of(int64_t n, const double *x, int correction)
     return n > correction ? (squares - rest * rest / (double)n) / (double)(n - correction) : (double)NAN;
 }
 
+/* dx = scale (x - mean); its magnitude has those of all that the mean was made from */
 static void scaled_deviations(int64_t n, const double *x, double scale, bool magnitude, double *dx)
 {
-    double mean = mean_shifted(n, x);
+    double mean = mean_shifted(n, x), all = fabs(x[0]);
+    for (int64_t i = 0; i < n && magnitude; i++)
+        all += fabs(x[i]) / (double)n;
     for (int64_t i = 0; i < n; i++)
-        dx[i] = scale * (magnitude ? fabs(x[i]) + fabs(mean) : x[i] - mean);
+        dx[i] = scale * (magnitude ? fabs(x[i]) + all : x[i] - mean);
 }
 
 static void var_adjoint(int64_t n, const double *x, double g, int correction, bool magnitude, double *dx)

@@ -40,7 +40,7 @@ static const char *const sited[] = {
     "mean_axes", "prod_axes", "amax_axes", "amin_axes", "norm_axes", "logsumexp_axes", "var_axes", "std_axes", "argmax",
     "argmin", "cumsum", "cumprod", "sum_n", "prod_n", "reshape", "permute", "transpose", "expand", "slice", "flip",
     "repeat", "concat", "stack", "pad", "tril", "triu", "diag", "trace", "at", "take", "gather", "scatter_add", "cast",
-    "softmax", "log_softmax", "maxout", "softmax_cross_entropy", "stop_gradient", "input", "input_array",
+    "softmax", "log_softmax", "maxout", "softmax_cross_entropy", "stop_gradient", "input_array",
     "constant_array", "input_tensor", "constant_tensor", "bind", "use", "call", "random_uniform", "random_normal",
     "random_bernoulli", "random_permutation"};
 static const char *const guards[] = {"lt", "le", "gt", "ge", "eq", "ne"};
@@ -103,6 +103,7 @@ static void print_header(void)
     for (int i = 0; i < N_SITED; i++)
         printf("#define ad_%s(...) ad_sited_(ad_%s(__VA_ARGS__), AD_SITE_)\n", sited[i], sited[i]);
     puts("#endif");
+    puts("#define ad_input(t, ...) ad_input_at_(t, __VA_ARGS__, AD_SITE_)");
     for (unsigned i = 0; i < sizeof guards / sizeof *guards; i++)
         printf("#define ad_%s(...) AD_CALL2_(ad_guard_%s_, __COUNTER__, __VA_ARGS__)\n", guards[i], guards[i]);
     puts("#endif\n#endif");
@@ -119,7 +120,7 @@ static void print_short(void)
     for (int i = 0; i < N_SITED; i++)
         if (strcmp(sited[i], "call") && strcmp(sited[i], "use") && strcmp(sited[i], "at") && strcmp(sited[i], "bind"))
             printf("#undef %s\n#define %s(...) ad_%s(__VA_ARGS__)\n", sited[i], sited[i], sited[i]);
-    puts("#endif");
+    puts("#undef input\n#define input(...) ad_input(__VA_ARGS__)\n#endif");
 }
 
 static void print_markdown(void)

@@ -321,7 +321,7 @@ static ad_status second_order(check *c)
     for (int i = 0; i < c->n; i++)
         total += c->in[i].value.size;
     ad_var *g = arena_zeros(&c->memory, (size_t)c->n * sizeof *g + 8), cotangent = {0}, sum = ad_constant(0);
-    double *v = arena_zeros(&c->memory, (size_t)total * 3 * sizeof *v + 8), *forward = v + total, *reverse = forward + total;
+    double *v = arena_zeros(&c->memory, (size_t)total * 3 * sizeof *v + 8), *forward = v ? v + total : NULL, *reverse = v ? forward + total : NULL;
     const double **vs = arena_zeros(&c->memory, (size_t)c->n * sizeof *vs + 8);
     double **products = arena_zeros(&c->memory, (size_t)c->n * sizeof *products + 8);
     if (!g || !v || !vs || !products)

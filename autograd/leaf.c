@@ -32,7 +32,7 @@ ad_var(ad_constant)(double value)
     return (ad_var){.tape = (ad_tape *)(uintptr_t)&ad_constant_head_, .u.constant = value};
 }
 
-ad_var ad_input(ad_tape *t, double value)
+ad_var ad_record_input_(ad_tape *t, double value, const char *site)
 {
     if (!t)
         return (ad_var){0};
@@ -40,11 +40,16 @@ ad_var ad_input(ad_tape *t, double value)
         return tape_poison(t);
     if (t->paused)
         return ad_constant(value);
-    if (t->head.n >= t->head.limit && !tape_room(t, 1))
+    if (!tape_room(t, 1))
         return tape_poison(t);
-    uint32_t i = tape_push(t, CODE_INPUT, t->frame.last_input, 0, value, NULL);
-    t->frame.last_input = i;
-    return (ad_var){.tape = t, .u.node = {i, t->head.epoch}};
+    t->head.last_input = tape_push(t, CODE_INPUT, t->head.last_input, 0, value, site);
+    tape_sync(t);
+    return tape_var(t, t->head.last_input);
+}
+
+ad_var ad_input(ad_tape *t, double value)
+{
+    return ad_input_at_(t, value, NULL);
 }
 
 /* ---- tensors ---- */
@@ -208,9 +213,10 @@ void leaves_release(ad_tape *t, uint32_t from)
         f->last_leaf = b->next_leaf;
     }
     if (from == 0)
-        f->last_input = NO_NODE;
-    while (f->last_input != NO_NODE && f->last_input >= from)
-        f->last_input = node_a(&f->nodes[f->last_input]);
+        t->head.last_input = NO_NODE;
+    while (t->head.last_input != NO_NODE && t->head.last_input >= from)
+        t->head.last_input = node_a(&f->nodes[t->head.last_input]);
+    f->last_input = t->head.last_input;
 }
 
 ad_status frame_check_borrowed(frame *f)
@@ -348,6 +354,14 @@ static ad_status value_of(ad_var *a, array *out)
 
 double ad_value(ad_var a)
 {
+    if (a.tape && !is_constant(a)) { /* the common case, in a few instructions */
+        ad_tape *t = a.tape;
+        uint32_t i = a.u.node.id;
+        if (!t->status && a.u.node.epoch == t->head.epoch && i < t->head.n) {
+            t->value_reads++;
+            return t->head.nodes[i].u.value;
+        }
+    }
     array v;
     if (value_of(&a, &v) || v.size != 1)
         return (double)NAN;

@@ -476,10 +476,6 @@ static const double *set_inputs(ad_workspace *w, const double *x)
 
 static double *read_array(const array *v, double *out)
 {
-    if (v->rank == 0 && v->dtype == AD_F64) {
-        *out = *(double *)v->data;
-        return out + 1;
-    }
     array to = array_of(out, AD_F64, v->rank, v->shape);
     array_copy(&to, v);
     return out + v->size;
@@ -525,8 +521,12 @@ ad_status ad_run(ad_workspace *w, const double *x, double *out)
     if (!s && (p->flags & AD_GRADIENT))
         s = backward_pass(w);
     for (uint32_t k = 0; !s && out && k < p->n_outputs; k++) {
-        array y = frame_array(f, p->outputs[k]);
-        out = read_array(&y, out);
+        const node *n = &f->nodes[p->outputs[k]];
+        array y;
+        if (node_op(n) != CODE_TENSOR)
+            *out++ = n->u.value;
+        else
+            y = frame_array(f, p->outputs[k]), out = read_array(&y, out);
     }
     for (uint32_t k = 0; !s && out && (p->flags & AD_GRADIENT) && k < p->n_inputs; k++)
         out = read_adjoint(w, p->inputs[k], out);

@@ -1,7 +1,7 @@
 /* random.c - Philox, and what is drawn from it
  *
- * A generator with a state would make a draw depend on everything drawn before it, and so on the order of
- * recording. Here the state is the question itself: a counter that is enciphered. */
+ * A generator with a state would make a draw depend on everything drawn before it, and so on the
+ * order of recording. Here the state is the question itself: a counter that is enciphered. */
 #include "random.h"
 #include "tensor.h"
 
@@ -21,8 +21,8 @@ void random_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t ou
     out[0] = a, out[1] = b, out[2] = c, out[3] = d;
 }
 
-/* The cipher has 64 bits of key, seed and key have 128: one more round of it makes the one from the other. For a
- * given seed, its word pairs of different keys are as good as independent. */
+/* The cipher has 64 bits of key, seed and key have 128: one more round of it makes the one from the
+ * other. For a given seed, its word pairs of different keys are as good as independent. */
 random_stream random_stream_of(uint64_t seed, uint64_t key, uint64_t step)
 {
     const uint32_t counter[4] = {(uint32_t)key, (uint32_t)(key >> 32), 0, 0};
@@ -41,19 +41,17 @@ static void stream_block(const random_stream *s, uint64_t i, uint32_t out[4])
 
 /* ---- one block of 128 bits to 2 doubles, or 4 floats ---- */
 
-static uint64_t word64(const uint32_t *w)
-{
-    return (uint64_t)w[0] | (uint64_t)w[1] << 32;
-}
+static uint64_t word64(const uint32_t *w) { return (uint64_t)w[0] | (uint64_t)w[1] << 32; }
 
 static void uniform_block(const uint32_t w[4], bool narrow, double out[4])
 {
     for (int i = 0; i < (narrow ? 4 : 2); i++)
-        out[i] = narrow ? (double)(w[i] >> 8) * 0x1p-24 : (double)(word64(w + 2 * i) >> 11) * 0x1p-53;
+        out[i] =
+            narrow ? (double)(w[i] >> 8) * 0x1p-24 : (double)(word64(w + 2 * i) >> 11) * 0x1p-53;
 }
 
-/* G. E. P. Box, M. E. Muller, "A note on the generation of random normal deviates", 1958: no rejection. The
- * radius takes (0, 1], so that its logarithm is finite. */
+/* G. E. P. Box, M. E. Muller, "A note on the generation of random normal deviates", 1958: no
+ * rejection. The radius takes (0, 1], so that its logarithm is finite. */
 static void box_muller(double radius, double turn, double out[2])
 {
     double r = sqrt(-2 * log(radius)), angle = 6.283185307179586476925286766559 * turn;
@@ -67,8 +65,8 @@ static void normal_block(const uint32_t w[4], bool narrow, double out[4])
         for (int i = 0; i < 4; i += 2)
             box_muller(((double)w[i] + 1) * 0x1p-32, (double)w[i + 1] * 0x1p-32, out + i);
     else
-        box_muller((double)((word64(w) >> 11) + 1) * 0x1p-53, (double)(word64(w + 2) >> 11) * 0x1p-53,
-                   out);
+        box_muller((double)((word64(w) >> 11) + 1) * 0x1p-53,
+                   (double)(word64(w + 2) >> 11) * 0x1p-53, out);
 }
 
 /* ---- filling arrays ---- */
@@ -100,15 +98,9 @@ static void fill(random_stream s, transform *f, const array *to)
         fill_run(&s, f, to, first, w.offset[0], w.step[0], w.count);
 }
 
-void random_uniform(random_stream s, const array *to)
-{
-    fill(s, uniform_block, to);
-}
+void random_uniform(random_stream s, const array *to) { fill(s, uniform_block, to); }
 
-void random_normal(random_stream s, const array *to)
-{
-    fill(s, normal_block, to);
-}
+void random_normal(random_stream s, const array *to) { fill(s, normal_block, to); }
 
 void random_bernoulli(random_stream s, double p, const array *to)
 {
@@ -142,7 +134,8 @@ static uint32_t next_word(word_source *s)
     return s->words[s->used++ % 4];
 }
 
-/* An integer below n, all equally likely: D. Lemire, "Fast random integer generation in an interval", 2019. */
+/* An integer below n, all equally likely: D. Lemire, "Fast random integer generation in an
+ * interval", 2019. */
 static uint32_t bounded(word_source *s, uint32_t n)
 {
     uint64_t m = (uint64_t)next_word(s) * n;

@@ -1,12 +1,13 @@
 /* random.h - counter-based random numbers: every draw is a pure function of where it stands
  *
- * Element i of a draw depends on (seed, key, step, i) only: not on the size of the array, its strides, what was
- * drawn before, or threads. */
+ * Element i of a draw depends on (seed, key, step, i) only: not on the size of the array, its
+ * strides, what was drawn before, or threads. */
 #ifndef RANDOM_H
 #define RANDOM_H
 #include "array.h"
 
-/* Philox 4x32-10: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011. */
+/* Philox 4x32-10: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC
+ * 2011. */
 void random_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
 
 /* A stream: what seed, key and step make of the generator. Block i of it is 128 bits. */

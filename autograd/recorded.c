@@ -9,6 +9,15 @@
 #include "leaf.h"
 #include <string.h>
 
+/* a constant as a node, for operations that need to know the tape */
+static ad_var as_node(ad_tape *t, ad_var v)
+{
+    if (!is_constant(v))
+        return v;
+    uint32_t i = tape_node(t, v, "gradients");
+    return i == NO_NODE ? tape_poison(t) : tape_var(t, i);
+}
+
 /* sums v over the axes along which the argument was broadcast, or spreads it to the argument's shape */
 static ad_var fit(ad_tape *t, ad_var v, uint32_t arg)
 {
@@ -19,7 +28,7 @@ static ad_var fit(ad_tape *t, ad_var v, uint32_t arg)
     if (!tensor)
         return ad_is_tensor(v) ? ad_sum(v) : v;
     int rank = ad_rank(v);
-    int64_t shape[AD_MAX_RANK];
+    int64_t shape[AD_MAX_RANK] = {0};
     if (rank > 0)
         memcpy(shape, ad_shape(v), (size_t)rank * sizeof *shape);
     if (rank == to.rank && !memcmp(shape, to.shape, (size_t)rank * sizeof *shape) && ad_is_tensor(v))
@@ -34,11 +43,10 @@ static ad_var fit(ad_tape *t, ad_var v, uint32_t arg)
         return ad_reshape(v, to.rank, to.shape);
     if (n && extra == 0 && ad_size(v) == to.size)
         return v;
-    if (!ad_is_tensor(v)) { /* a scalar takes the argument's dtype */
-        static const int64_t one[AD_MAX_RANK] = {1, 1, 1, 1, 1, 1, 1, 1};
-        v = to.dtype == AD_F32 ? ad_add(v, ad_constant_array(t, AD_F32, 1, one, (const float[]){0})) : v;
-    }
-    return ad_expand(v, to.rank, to.shape);
+    static const int64_t one[1] = {1};
+    if (!ad_is_tensor(v) && to.dtype == AD_F32) /* a scalar takes the argument's dtype */
+        v = ad_add(v, ad_constant_array(t, AD_F32, 1, one, (const float[]){0}));
+    return ad_expand(as_node(t, v), to.rank, to.shape);
 }
 
 typedef struct reverse {
@@ -86,7 +94,7 @@ static void record_rule(reverse *r, uint32_t i, uint32_t n, const uint32_t *ids)
 {
     ad_tape *t = r->t;
     arena_mark mark = arena_here(&t->scratch);
-    ad_var *a = arena_zeros(&t->scratch, (size_t)n * 2 * sizeof *a), *da = a + n;
+    ad_var *a = arena_zeros(&t->scratch, (size_t)n * 2 * sizeof *a), *da = a ? a + n : NULL;
     bool *wants = arena_zeros(&t->scratch, n + 3);
     if (!a || !wants) {
         tape_fail(t, AD_NO_MEMORY, NULL, "gradients: out of memory");
@@ -98,7 +106,7 @@ static void record_rule(reverse *r, uint32_t i, uint32_t n, const uint32_t *ids)
     }
     const block *b = block_at(t->head.nodes, i);
     unsigned op = node_op(&t->head.nodes[i]);
-    ad_var g = r->adjoint[i - r->low], y = tape_var(t, i);
+    ad_var g = as_node(t, r->adjoint[i - r->low]), y = tape_var(t, i);
     t->rule_site = tape_site(t, i);
     if (!b) {
         ad_var dx[3] = {{0}};
@@ -159,7 +167,7 @@ ad_status ad_gradients_seeded(int m, const ad_var *y, const ad_var *cotangents, 
     if (t->status)
         return t->status;
     size_t ids_bytes = ((size_t)m + (size_t)n + 1) * sizeof(uint32_t);
-    uint32_t *ids = memory_take(t->context, ids_bytes), *ix = ids + m;
+    uint32_t *ids = memory_take(t->context, ids_bytes), *ix = ids ? ids + m : NULL;
     reverse r = {.t = t, .low = NO_NODE};
     for (int k = 0; ids && k < m; k++)
         if ((ids[k] = tape_node(t, y[k], "gradients")) != NO_NODE)

@@ -63,7 +63,7 @@ static ad_status tangent_block(frame *f, uint32_t i, double *tangents, int width
     if (tensor && !(b->tangent = arena_zeros(f->scratch, (size_t)y.size * (size_t)width * sizeof(double) + 8)))
         return AD_NO_MEMORY;
     arena_mark mark = arena_here(f->scratch);
-    array *a = arena_take(f->scratch, (size_t)(b->n_args + 1) * 2 * sizeof *a), *da = a + b->n_args + 1;
+    array *a = arena_take(f->scratch, (size_t)(b->n_args + 1) * 2 * sizeof *a), *da = a ? a + b->n_args + 1 : NULL;
     const array **present = arena_take(f->scratch, (size_t)(b->n_args + 1) * sizeof *present);
     ad_status s = a && present ? AD_OK : AD_NO_MEMORY;
     y = s ? y : scratch_contiguous(f, &y, AD_F64);
@@ -223,7 +223,7 @@ ad_status ad_jvp(int n, const ad_var *inputs, const double *const *tangents, int
         return t->status;
     frame *f = &t->frame;
     arena_mark mark = arena_here(&t->scratch);
-    uint32_t *in = arena_take(&t->scratch, ((size_t)n + (size_t)m + 1) * sizeof *in), *out = in + n;
+    uint32_t *in = arena_take(&t->scratch, ((size_t)n + (size_t)m + 1) * sizeof *in), *out = in ? in + n : NULL;
     if (!in)
         tape_fail(t, AD_NO_MEMORY, NULL, "jvp: out of memory");
     if (in && handles(t, n, inputs, in, "jvp") && handles(t, m, outputs, out, "jvp")) {

@@ -31,8 +31,9 @@ ad_tape *ad_tape_new(const ad_context *context)
     if (!t)
         return (ad_tape *)(uintptr_t)&dead_tape;
     t->context = t->memory.context = t->scratch.context = c;
-    t->frame = (frame){.context = c, .memory = &t->memory, .scratch = &t->scratch, .last_input = NO_NODE, .last_leaf = NO_NODE};
+    t->frame = (frame){.context = c, .memory = &t->memory, .scratch = &t->scratch, .last_leaf = NO_NODE};
     t->head.epoch = 1;
+    t->head.last_input = t->frame.last_input = NO_NODE;
     tape_room(t, 1); /* a failure is the tape's first error */
     return t;
 }
@@ -62,6 +63,7 @@ void tape_sync(ad_tape *t)
     h->nodes = t->frame.nodes = t->node_pages.base;
     h->sites = t->site_pages.base;
     t->frame.n = h->n;
+    t->frame.last_input = h->last_input;
     if (t->status || t->paused || t->context->check_finite) {
         h->limit = 0;
         return;
@@ -161,7 +163,8 @@ static bool new_epoch(ad_tape *t, uint32_t nodes)
     epoch_mark *marks = t->epoch_pages.base;
     while (t->n_epochs && marks[t->n_epochs - 1].nodes >= nodes)
         t->n_epochs--;
-    if (!pages_grow(t->context, &t->epoch_pages, (t->n_epochs + 1) * sizeof *marks, (size_t)AD_MAX_NODES * sizeof *marks))
+    if ((t->n_epochs + 1) * sizeof *marks > t->epoch_pages.committed &&
+        !pages_grow(t->context, &t->epoch_pages, (t->n_epochs + 1) * sizeof *marks, (size_t)AD_MAX_NODES * sizeof *marks))
         return false;
     marks = t->epoch_pages.base;
     marks[t->n_epochs++] = (epoch_mark){++t->head.epoch, nodes};
@@ -202,24 +205,29 @@ static void cut_back(ad_tape *t, uint32_t nodes)
     t->n_retained = kept;
     if (t->swept_top > nodes)
         t->swept_top = nodes;
-    scopes_cut(t, nodes);
+    if (t->n_scopes)
+        scopes_cut(t, nodes);
 }
 
+/* Everything goes at once: no walk over what was recorded. */
 void ad_reset(ad_tape *t)
 {
     if (!t || dead(t))
         return;
-    cut_back(t, 0);
+    ad_head_ *h = &t->head;
+    if (t->frame.last_leaf != NO_NODE)
+        leaves_release(t, 0);
+    h->n = h->n_sites = t->n_scopes = t->scope = t->n_assigns = t->n_retained = t->n_epochs = t->n_marks = t->swept_top = 0;
+    h->last_input = NO_NODE;
+    h->site = NULL;
     arena_reset(&t->memory);
     arena_reset(&t->scratch);
-    t->n_epochs = t->n_marks = 0;
     t->status = AD_OK;
-    t->error[0] = 0;
+    t->error[0] = t->frame.note[0] = 0;
     t->error_sited = t->kept = t->swept = false;
     t->paused = 0;
     t->value_reads = 0;
     t->frame.failed_node = NO_NODE;
-    t->frame.note[0] = 0;
     if (!new_epoch(t, 0))
         tape_fail(t, AD_NO_MEMORY, NULL, "reset: out of memory");
     if (!t->node_pages.base)

@@ -14,7 +14,7 @@
 
 /* node codes beyond the elementwise operations of ops.def */
 enum {
-    CODE_INPUT = 240,  /* a scalar leaf; operand a links to the leaf before it */
+    CODE_INPUT = 240,  /* a scalar leaf; operand a links to the input before it; ad_record.h knows the number */
     CODE_CONSTANT,     /* a scalar constant */
     CODE_HIDDEN,       /* third operand (as a) of the node after it, or its block (as value) */
     CODE_SCALAR_BLOCK, /* a scalar computed by the block of the hidden node before it */

@@ -1,7 +1,7 @@
 /* tensor.c - tensors and parameters: the values that live outside of tapes
  *
- * A tensor is a view (shape, strides, start) of a counted storage. Views made from it share the storage, and with
- * it the version by which a tape learns that memory it borrowed was written. */
+ * A tensor is a view (shape, strides, start) of a counted storage. Views made from it share the
+ * storage, and with it the version by which a tape learns that memory it borrowed was written. */
 #include "tensor.h"
 #include <string.h>
 
@@ -18,15 +18,9 @@ static bool count_down(reference_count *count) /* was it the last? */
     return atomic_fetch_sub_explicit(count, 1, memory_order_acq_rel) == 1;
 }
 #else
-static void count_up(reference_count *count)
-{
-    ++*count;
-}
+static void count_up(reference_count *count) { ++*count; }
 
-static bool count_down(reference_count *count)
-{
-    return --*count == 0;
-}
+static bool count_down(reference_count *count) { return --*count == 0; }
 #endif
 
 /* ---- storage ---- */
@@ -148,7 +142,9 @@ int64_t slice_range(int64_t size, int64_t *start, int64_t stop, int64_t step)
     }
     *start = ends[0];
     if (step < 0)
-        return ends[1] < ends[0] ? 1 + (ends[0] - ends[1] - 1) / (step == INT64_MIN ? INT64_MAX : -step) : 0;
+        return ends[1] < ends[0]
+                   ? 1 + (ends[0] - ends[1] - 1) / (step == INT64_MIN ? INT64_MAX : -step)
+                   : 0;
     return ends[0] < ends[1] ? 1 + (ends[1] - ends[0] - 1) / step : 0;
 }
 
@@ -166,15 +162,9 @@ ad_tensor *ad_tensor_sliced(ad_tensor *tensor, int axis, int64_t start, int64_t 
 
 /* ---- properties ---- */
 
-ad_dtype ad_tensor_dtype(const ad_tensor *tensor)
-{
-    return tensor ? tensor->view.dtype : AD_F64;
-}
+ad_dtype ad_tensor_dtype(const ad_tensor *tensor) { return tensor ? tensor->view.dtype : AD_F64; }
 
-int ad_tensor_rank(const ad_tensor *tensor)
-{
-    return tensor ? tensor->view.rank : -1;
-}
+int ad_tensor_rank(const ad_tensor *tensor) { return tensor ? tensor->view.rank : -1; }
 
 const int64_t *ad_tensor_shape(const ad_tensor *tensor)
 {
@@ -186,15 +176,9 @@ const int64_t *ad_tensor_strides(const ad_tensor *tensor)
     return tensor ? tensor->view.stride : NULL;
 }
 
-int64_t ad_tensor_size(const ad_tensor *tensor)
-{
-    return tensor ? tensor->view.size : -1;
-}
+int64_t ad_tensor_size(const ad_tensor *tensor) { return tensor ? tensor->view.size : -1; }
 
-uint64_t ad_tensor_version(const ad_tensor *tensor)
-{
-    return tensor ? tensor_version(tensor) : 0;
-}
+uint64_t ad_tensor_version(const ad_tensor *tensor) { return tensor ? tensor_version(tensor) : 0; }
 
 /* ---- elements ---- */
 
@@ -343,20 +327,11 @@ void ad_param_free(ad_param *param)
     ad_tensor_free(value);
 }
 
-const char *ad_param_name(const ad_param *param)
-{
-    return param ? param->name : NULL;
-}
+const char *ad_param_name(const ad_param *param) { return param ? param->name : NULL; }
 
-ad_tensor *ad_param_value(const ad_param *param)
-{
-    return param ? param->value : NULL;
-}
+ad_tensor *ad_param_value(const ad_param *param) { return param ? param->value : NULL; }
 
-bool ad_param_trainable(const ad_param *param)
-{
-    return param && param->trainable;
-}
+bool ad_param_trainable(const ad_param *param) { return param && param->trainable; }
 
 void ad_param_set_trainable(ad_param *param, bool trainable)
 {

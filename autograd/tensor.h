@@ -1,6 +1,7 @@
 /* tensor.h - what is inside a tensor and a parameter, for leaves and programs
  *
- * Views of one tensor share a storage: its memory, and the version that every write through the API raises. */
+ * Views of one tensor share a storage: its memory, and the version that every write through the API
+ * raises. */
 #ifndef TENSOR_H
 #define TENSOR_H
 #include "array.h"
@@ -43,9 +44,9 @@ uint64_t tensor_checksum(const ad_tensor *t);
 /* A new row-major tensor with a copy of `a`; NULL when out of memory. */
 ad_tensor *tensor_of_array(const ad_context *context, const array *a);
 
-/* Python's a[start:stop:step] on an axis of this size: clamps, moves *start to the first element and gives the
- * number of elements. step is not 0. Negative positions count from the end; to reach element 0 with a negative
- * step, stop at INT64_MIN. */
+/* Python's a[start:stop:step] on an axis of this size: clamps, moves *start to the first element
+ * and gives the number of elements. step is not 0. Negative positions count from the end; to reach
+ * element 0 with a negative step, stop at INT64_MIN. */
 int64_t slice_range(int64_t size, int64_t *start, int64_t stop, int64_t step);
 
 #endif

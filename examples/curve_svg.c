@@ -23,7 +23,6 @@ static double across(const panel *p, double epoch)
 static double down(const panel *p, double y)
 {
     double part = p->logarithmic ? log(y / p->low) / log(p->high / p->low) : (y - p->low) / (p->high - p->low);
-    part = part < 0 ? 0 : part > 1 ? 1 : part;
     return p->top + p->height * (1 - part);
 }
 
@@ -55,7 +54,7 @@ static void draw_frame(FILE *to, const panel *p, const char *title)
 
 static void draw_line(FILE *to, const panel *p, int n, const double *y, const char *colour)
 {
-    fprintf(to, "<polyline stroke='%s' points='", colour);
+    fprintf(to, "<polyline clip-path='url(#inside)' stroke='%s' points='", colour);
     for (int e = 0; e < n; e++)
         fprintf(to, "%.1f,%.1f ", across(p, e + 1), down(p, y[e]));
     fputs("'/>\n", to);
@@ -71,23 +70,23 @@ bool curve_write(const char *path, int runs, const history *h, double median)
     FILE *to = fopen(path, "w");
     if (!to || runs < 1)
         return false;
-    double low = INFINITY, high = 0, worst = 100;
+    double low = INFINITY, high = 0;
     for (int r = 0; r < runs; r++)
         for (int e = 0; e < h[r].epochs; e++) {
             low = h[r].loss[e] < low ? h[r].loss[e] : low;
             high = h[r].loss[e] > high ? h[r].loss[e] : high;
-            worst = h[r].accuracy[e] < worst ? h[r].accuracy[e] : worst;
         }
     low = decade_below(low);
     high = decade_below(high) * 10;
     panel loss = {70, 84, 340, 250, low, high, true, h->epochs};
-    panel accuracy = {500, 84, 340, 250, worst < 80 ? 0 : 80, 100, false, h->epochs};
+    panel accuracy = {500, 84, 340, 250, median > 90 ? 80 : 0, 100, false, h->epochs};
 
     fputs("<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 880 420' width='880' height='420'>\n"
           "<style>text{font-family:sans-serif;fill:#222} .head{font-size:17px;font-weight:bold}"
           ".title{font-size:14px} .tick{font-size:12px;fill:#555} .grid{stroke:#ddd;fill:none}"
           ".axis{stroke:#555;fill:none} polyline{fill:none;stroke-width:1.8;stroke-linejoin:round}"
           ".median{stroke:#222;stroke-dasharray:5 4;fill:none}</style>\n"
+          "<clipPath id='inside'><rect y='80' width='880' height='254'/></clipPath>\n"
           "<rect width='880' height='420' fill='white'/>\n"
           "<text class='head' x='70' y='34'>64-64-32-10 network on 8x8 handwritten digits</text>\n",
           to);
@@ -104,7 +103,7 @@ bool curve_write(const char *path, int runs, const history *h, double median)
     }
     fprintf(to, "<path class='median' d='M%.1f %.1fh%.1f'/>", accuracy.left, down(&accuracy, median), accuracy.width);
     fprintf(to, "<text class='tick' text-anchor='end' x='%.1f' y='%.1f'>median at the end: %.2f %%</text>\n",
-            accuracy.left + accuracy.width - 4, down(&accuracy, median) + 34, median);
+            accuracy.left + accuracy.width - 4, down(&accuracy, median) + 84, median);
     fputs("</svg>\n", to);
     return fclose(to) == 0;
 }

@@ -1,6 +1,6 @@
 /* demo.c - the tour: a tape and its gradient, the gradient check, wrong gradients caught, a network on real digits
  *
- *     demo [SEEDS [EPOCHS]]     5 and 40 where not said
+ *     demo [SEEDS [EPOCHS]]     5 and 50 where not said
  *
  * Ends with the test accuracy, and leaves the learning curve in the current folder. */
 #define _POSIX_C_SOURCE 200809L
@@ -32,13 +32,21 @@ static bool complain(ad_status status, const char *text)
     return false;
 }
 
-/* each line of a report, moved in */
+/* the lines of a report, moved in, the long ones broken at a blank */
 static void print_indented(const char *text)
 {
+    enum { WIDTH = 84 };
+    bool begun = false;
     while (*text) {
-        size_t n = strcspn(text, "\n");
-        printf("   %.*s\n", (int)n, text);
-        text += n + (text[n] == '\n');
+        size_t line = strcspn(text, "\n"), n = line;
+        if (n > WIDTH)
+            for (n = WIDTH; n > 0 && text[n] != ' ';)
+                n--;
+        if (n == 0)
+            n = line;
+        printf("   %s%.*s\n", begun ? "    " : "", (int)n, text);
+        begun = n < line;
+        text += n + (text[n] != 0);
     }
 }
 
@@ -71,7 +79,7 @@ static bool show_tape(void)
 
 static bool check_passes(void)
 {
-    heading(2, "Is that gradient right? Reverse mode, dual numbers and differences are compared");
+    heading(2, "Is that right? Reverse mode is compared with dual numbers and with differences");
     ad_check_report report;
     ad_status s = ad_gradcheck(example, NULL, 2, at, NULL, &report);
     print_indented(report.text);
@@ -149,12 +157,12 @@ static void show_progress(void *user, const history *h)
     const show *s = user;
     const int e = h->epochs, done = (s->seed - 1) * s->epochs + e, all = s->seeds * s->epochs;
     if (s->terminal) {
-        enum { CELLS = 30 };
+        enum { CELLS = 20 }; /* the line fits into 80 columns */
         char bar[CELLS + 1];
         for (int i = 0; i < CELLS; i++)
             bar[i] = i < CELLS * done / all ? '#' : '.';
         bar[CELLS] = 0;
-        fprintf(stderr, "\r   [%s] %3d %%  seed %d, epoch %3d: loss %.4f, accuracy %.2f %%  ", bar, 100 * done / all,
+        fprintf(stderr, "\r   [%s] %3d %%  seed %d, epoch %3d: loss %.4f, accuracy %.2f %% ", bar, 100 * done / all,
                 s->seed, e, h->loss[e - 1], h->accuracy[e - 1]);
         if (e == s->epochs)
             fprintf(stderr, "\r%78s\r", "");
@@ -216,7 +224,7 @@ static bool save_curve(int runs, const history *h, double median)
 
 static bool learn_digits(int seeds, int epochs)
 {
-    heading(4, "A network, 64-64-32-10, learns handwritten digits: every training step is one program");
+    heading(4, "A 64-64-32-10 network learns handwritten digits: a training step is one program");
     char error[512];
     digits all;
     if (!digits_read(&all, DIGITS_CSV, error))
@@ -233,7 +241,7 @@ static bool learn_digits(int seeds, int epochs)
         double median = median_accuracy(seeds, h);
         printf("\n   The step: forward, backward and Adam for %lld weights, recorded once as %lld nodes.\n",
                (long long)h->weights, (long long)h->nodes);
-        printf("\ntest accuracy (median of %d seeds): %.2f %%\n", seeds, median);
+        printf("\ntest accuracy (median of %d seed%s): %.2f %%\n", seeds, seeds == 1 ? "" : "s", median);
         ok = save_curve(seeds, h, median);
     }
     free(h);
@@ -243,7 +251,7 @@ static bool learn_digits(int seeds, int epochs)
 
 int main(int argc, char **argv)
 {
-    int seeds = argc > 1 ? atoi(argv[1]) : 5, epochs = argc > 2 ? atoi(argv[2]) : 40;
+    int seeds = argc > 1 ? atoi(argv[1]) : 5, epochs = argc > 2 ? atoi(argv[2]) : 50;
     if (seeds < 1 || seeds > MAX_SEEDS || epochs < 1 || epochs > MAX_EPOCHS || argc > 3) {
         fprintf(stderr, "usage: demo [SEEDS [EPOCHS]]     up to %d and %d\n", MAX_SEEDS, MAX_EPOCHS);
         return 2;
