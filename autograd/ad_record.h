@@ -37,6 +37,8 @@ typedef struct ad_head_ { /* how every tape begins */
     ad_node_ *nodes;
     uint32_t n, limit, epoch, n_sites;
     uint32_t last_input; /* inputs are linked, the last first */
+    uint32_t swept;      /* does the tape hold adjoints of a backward pass */
+    uint32_t value_reads;
     const char *site;
     ad_site_ *sites;
 } ad_head_;
@@ -61,16 +63,20 @@ AD_API double ad_special_polygamma(double n, double a);
 
 #define AD_TENSOR_BIT_ 0x80000000u
 
+/* below AD_TENSOR_BIT_ for a scalar node of the present epoch: both questions in one compare */
+static inline uint64_t ad_apart_(const ad_head_ *t, ad_var a)
+{
+    return ((uint64_t)a.u.node.epoch << 32 | a.u.node.id) ^ (uint64_t)t->epoch << 32;
+}
+
 static inline bool ad_hot1_(const ad_head_ *t, ad_var a)
 {
-    return t && t->n < t->limit && a.u.node.epoch == t->epoch && a.u.node.id < AD_TENSOR_BIT_;
+    return t && t->n < t->limit && ad_apart_(t, a) < AD_TENSOR_BIT_;
 }
 
 static inline bool ad_hot2_(const ad_head_ *t, ad_var a, ad_var b)
 {
-    return t && t->n < t->limit && a.tape == b.tape &&
-           ((a.u.node.epoch ^ t->epoch) | (b.u.node.epoch ^ t->epoch)) == 0 &&
-           (a.u.node.id | b.u.node.id) < AD_TENSOR_BIT_;
+    return t && t->n < t->limit && a.tape == b.tape && (ad_apart_(t, a) | ad_apart_(t, b)) < AD_TENSOR_BIT_;
 }
 
 static inline double ad_number_(const ad_head_ *t, ad_var a)
@@ -110,6 +116,24 @@ static inline ad_var ad_input_at_(ad_tape *tape, double value, const char *site)
     uint32_t before = t->last_input;
     t->last_input = t->n;
     return ad_push_(t, 240, before, 0, value, site);
+}
+
+/* reading a live scalar, and the adjoint of a live input */
+static inline double ad_value_at_(ad_var a)
+{
+    ad_head_ *t = (ad_head_ *)(void *)a.tape;
+    if (!AD_LIKELY_(t && t->limit && ad_apart_(t, a) < t->n))
+        return (ad_value)(a);
+    t->value_reads++;
+    return t->nodes[a.u.node.id].u.value;
+}
+
+static inline double ad_grad_at_(ad_var a)
+{
+    const ad_head_ *t = (const ad_head_ *)(const void *)a.tape;
+    if (!AD_LIKELY_(t && t->limit && t->swept && ad_apart_(t, a) < t->n && (t->nodes[a.u.node.id].code & 255) == 240))
+        return (ad_grad)(a);
+    return t->nodes[a.u.node.id].adjoint;
 }
 
 #ifndef __cplusplus

@@ -150,10 +150,28 @@ static ad_status sweep_block(frame *f, uint32_t i, double scalar_adjoint)
     return block_adjoint(f, b, &g);
 }
 
+/* nodes that are no elementwise operation on scalars */
+static ad_status sweep_special(frame *f, uint32_t i, bool keep)
+{
+    node *n = &f->nodes[i];
+    const unsigned code = node_op(n);
+    const double g = n->adjoint;
+    ad_status s = AD_OK;
+    if (code == CODE_CONSTANT || (code == CODE_SCALAR_BLOCK && !keep))
+        n->adjoint = 0;
+    if (code == CODE_TENSOR || (code == CODE_SCALAR_BLOCK && g != 0))
+        s = sweep_block(f, i, g);
+    if (s)
+        f->failed_node = i;
+    return s;
+}
+
 #if defined(__GNUC__)
 #define ALWAYS_INLINE __attribute__((always_inline)) inline
+#define UNREACHABLE __builtin_unreachable()
 #else
 #define ALWAYS_INLINE inline
+#define UNREACHABLE break
 #endif
 
 #define FLOWS(text) (sizeof(#text) != sizeof("NO"))
@@ -172,12 +190,18 @@ static ALWAYS_INLINE ad_status sweep(frame *f, uint32_t top, uint32_t bottom, co
         const unsigned code = node_op(n);
         const double g = n->adjoint;
         const uint32_t ia = node_a(n), ib = node_b(n);
-        if (code < AD_OP_COUNT_) {
-            if (g == 0)
+        if (code >= AD_OP_COUNT_) {
+            if (code == CODE_INPUT)
                 continue;
-            if (!keep)
-                n->adjoint = 0;
+            ad_status s = sweep_special(f, i, keep);
+            if (s)
+                return s;
+            continue;
         }
+        if (g == 0)
+            continue;
+        if (!keep)
+            n->adjoint = 0;
         switch (code) {
 #define OP1(name, in, val, da, kink, doc) \
     case AD_OP_##name: { \
@@ -211,25 +235,8 @@ static ALWAYS_INLINE ad_status sweep(frame *f, uint32_t top, uint32_t bottom, co
         break; \
     }
 #include "ops.def"
-        case CODE_CONSTANT:
-            n->adjoint = 0;
-            break;
-        case CODE_SCALAR_BLOCK:
-            if (g == 0)
-                break;
-            if (!keep)
-                n->adjoint = 0;
-            /* fall through */
-        case CODE_TENSOR: {
-            ad_status s = sweep_block(f, i, g);
-            if (s) {
-                f->failed_node = i;
-                return s;
-            }
-            break;
-        }
         default:
-            break;
+            UNREACHABLE;
         }
     }
     return AD_OK;
@@ -237,10 +244,15 @@ static ALWAYS_INLINE ad_status sweep(frame *f, uint32_t top, uint32_t bottom, co
 #undef SEND
 #undef FLOWS
 
+static ad_status sweep_plain(frame *f, uint32_t top, uint32_t bottom)
+{
+    return sweep(f, top, bottom, false, false);
+}
+
 ad_status sweep_backward(frame *f, uint32_t top, bool keep)
 {
     f->note[0] = 0;
-    return f->magnitude ? sweep(f, top, 0, true, true) : keep ? sweep(f, top, 0, true, false) : sweep(f, top, 0, false, false);
+    return f->magnitude ? sweep(f, top, 0, true, true) : keep ? sweep(f, top, 0, true, false) : sweep_plain(f, top, 0);
 }
 
 /* ---- from a tape ---- */
@@ -293,12 +305,12 @@ static ad_status sweep_retaining(ad_tape *t, uint32_t top)
     node *nodes = f->nodes;
     for (; !s && k > 0; k--) { /* nodes above all[k-1], then that one */
         uint32_t stop = all[k - 1];
-        s = sweep(f, top, stop + 1, false, false);
+        s = sweep_plain(f, top, stop + 1);
         kept[k - 1] = nodes[stop].adjoint;
         top = stop;
     }
     if (!s)
-        s = sweep(f, top, 0, false, false);
+        s = sweep_plain(f, top, 0);
     for (uint32_t j = 0; !s && j < n; j++)
         nodes[all[j]].adjoint = kept[j];
     return s;
@@ -341,7 +353,7 @@ static ad_status backward(ad_tape *t, int n, const ad_var *y, const double *cons
         if (t->status)
             return t->status;
     }
-    frame_begin_pass(f, accumulate && t->swept);
+    frame_begin_pass(f, accumulate && t->head.swept);
     for (int k = 0; k < n; k++) {
         if (is_constant(y[k]))
             continue;
@@ -354,7 +366,7 @@ static ad_status backward(ad_tape *t, int n, const ad_var *y, const double *cons
     }
     ad_status s = t->n_retained && !keep ? sweep_retaining(t, top) : sweep_backward(f, top, keep);
     t->kept = keep || s;
-    t->swept = true;
+    t->head.swept = true;
     t->swept_top = top + 1;
     if (s)
         frame_report(t, s, "backward");
@@ -401,6 +413,22 @@ static ad_status backward_checked(int n, const ad_var *y, const double *const *s
 
 ad_status ad_backward(ad_var y)
 {
+    ad_tape *t = y.tape;
+    const uint32_t i = y.u.node.id; /* scalars only, nothing kept or borrowed: straight to the sweep */
+    if (t && !is_constant(y) && !t->status && y.u.node.epoch == t->head.epoch && i < t->head.n && !t->kept && !t->n_retained &&
+        t->frame.last_leaf == NO_NODE && !t->context->check_finite) {
+        frame *f = &t->frame;
+        f->n = t->head.n;
+        f->last_input = t->head.last_input;
+        frame_begin_pass(f, false);
+        f->nodes[i].adjoint += 1;
+        t->head.swept = true;
+        t->swept_top = i + 1;
+        ad_status s = sweep_plain(f, i, 0);
+        t->kept = s != AD_OK;
+        frame_report(t, s, "backward");
+        return s;
+    }
     return backward_checked(1, &y, NULL, false, false, false);
 }
 

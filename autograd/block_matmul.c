@@ -1,14 +1,15 @@
 /* block_matmul.c - products of matrices and vectors: matmul, dot, outer
  *
- * Value, adjoint and tangent of matmul and outer are all products of stacks of matrices, broadcast over their
- * leading axes; so there is one function for that, and transposing is nothing but swapping strides. It hands
- * matrices to gemm where they lie, sums straight into cotangents, and merges the leading axes of a stack with its
- * rows (or with what is summed over) where a single large product does the work of many small ones.
+ * Value, adjoint and tangent of matmul and outer are all products of stacks of matrices, broadcast
+ * over their leading axes; so there is one function for that, and transposing is nothing but
+ * swapping strides. It hands matrices to gemm where they lie, sums straight into cotangents, and
+ * merges the leading axes of a stack with its rows (or with what is summed over) where a single
+ * large product does the work of many small ones.
  *
- * A zero cotangent is absorbing: what it meets, infinity or NaN, does not count. gemm knows nothing of this, so
- * products with cotangents look whether something was not finite, in the partial or in the result,
- * whichever is smaller, and only then do the work again, slowly (the recorded rule, being made of
- * matmuls, does not). Magnitudes: |G| |B|^T and |A|^T |G|. */
+ * A zero cotangent is absorbing: what it meets, infinity or NaN, does not count. gemm knows nothing
+ * of this, so products with cotangents look whether something was not finite, in the partial or in
+ * the result, whichever is smaller, and only then do the work again, slowly (the recorded rule,
+ * being made of matmuls, does not). Magnitudes: |G| |B|^T and |A|^T |G|. */
 #define AD_PLAIN
 #include "gemm.h"
 #include "tape.h"
@@ -60,7 +61,8 @@ static array unstacked(const array *a)
     return u;
 }
 
-/* How gemm sees the last two axes: transposed or not, and its rows how far apart. false: not at all. */
+/* How gemm sees the last two axes: transposed or not, and its rows how far apart. false: not at
+ * all. */
 static bool layout(const array *a, bool *t, int64_t *ld)
 {
     int64_t rows = a->shape[a->rank - 2], columns = a->shape[a->rank - 1];
@@ -163,7 +165,8 @@ static array last_two(const array *a)
     return m;
 }
 
-/* One product for the whole stack: (l m, k) (k, n), or (m, l k) (l k, n) where results are summed. */
+/* One product for the whole stack: (l m, k) (k, n), or (m, l k) (l k, n) where results are summed.
+ */
 static bool multiply_folded(const array *a, const array *b, bool add, const array *c)
 {
     array x = *a, y = *b, z = *c;
@@ -214,7 +217,8 @@ static ad_status multiply(frame *f, array a, array b, bool add, const array *c)
         heads[k].rank = lead;
     }
     for (int64_t i = 0; i < leading.size; i++) {
-        array x = element(&a, array_offset(&heads[0], i)), y = element(&b, array_offset(&heads[1], i));
+        array x = element(&a, array_offset(&heads[0], i)),
+              y = element(&b, array_offset(&heads[1], i));
         array z = element(c, array_offset(&heads[2], i));
         multiply_one(&x, &y, add, &z);
     }
@@ -254,19 +258,22 @@ static bool all_finite(const array *a)
     return bad[0] == 0;
 }
 
-/* One element of c: the sum over the last axis of a and the last but one of b, where g is one of them. */
+/* One element of c: the sum over the last axis of a and the last but one of b, where g is one of
+ * them. */
 static double absorbing_sum(const array *a, int64_t x, const array *b, int64_t y, bool g_is_a)
 {
     int r = a->rank;
     double sum = 0;
     for (int64_t p = 0; p < a->shape[r - 1]; p++) {
-        double u = array_get(a, x + p * a->stride[r - 1]), v = array_get(b, y + p * b->stride[r - 2]);
+        double u = array_get(a, x + p * a->stride[r - 1]),
+               v = array_get(b, y + p * b->stride[r - 2]);
         sum += (g_is_a ? u : v) == 0 ? 0 : u * v;
     }
     return sum;
 }
 
-static void multiply_absorbing(const array *a, const array *b, bool g_is_a, bool add, const array *c)
+static void multiply_absorbing(const array *a, const array *b, bool g_is_a, bool add,
+                               const array *c)
 {
     int r = c->rank;
     if (!add)
@@ -329,7 +336,8 @@ typedef struct matrices { /* (..., m,k) (..., k,n) = (..., m,n) over the same le
 
 static const block_op matmul_op, outer_op;
 
-/* Vectors of matmul are a row on the left and a column on the right, of outer the other way round. */
+/* Vectors of matmul are a row on the left and a column on the right, of outer the other way round.
+ */
 static array operand(const block *b, const array *v, int k)
 {
     return as_matrix(v, (k == 1) != (b->op == &outer_op));
@@ -442,10 +450,16 @@ static void outer_record(rule *r)
         r->da[1] = ad_matmul(r->a[0], r->g);
 }
 
-static const block_op matmul_op = {.name = "matmul", .value = product_value, .adjoint = product_adjoint,
-                                   .tangent = product_tangent, .record = matmul_record};
-static const block_op outer_op = {.name = "outer", .value = product_value, .adjoint = product_adjoint,
-                                  .tangent = product_tangent, .record = outer_record};
+static const block_op matmul_op = {.name = "matmul",
+                                   .value = product_value,
+                                   .adjoint = product_adjoint,
+                                   .tangent = product_tangent,
+                                   .record = matmul_record};
+static const block_op outer_op = {.name = "outer",
+                                  .value = product_value,
+                                  .adjoint = product_adjoint,
+                                  .tangent = product_tangent,
+                                  .record = outer_record};
 
 /* ---- dot ---- */
 
@@ -455,7 +469,8 @@ static const block_op outer_op = {.name = "outer", .value = product_value, .adjo
     {                                                                                              \
         if (n > 1024) {                                                                            \
             int64_t half = n / 16 * 8;                                                             \
-            return name(half, a, da, b, db) + name(n - half, a + half * da, da, b + half * db, db); \
+            return name(half, a, da, b, db) +                                                      \
+                   name(n - half, a + half * da, da, b + half * db, db);                           \
         }                                                                                          \
         double sum[8] = {0};                                                                       \
         int64_t i = 0;                                                                             \
@@ -510,8 +525,8 @@ static ad_status dot_adjoint(frame *f, block *b, const array *g)
     return AD_OK;
 }
 
-static ad_status dot_tangent(frame *f, block *b, const array *a, const array *y, const array *const *da,
-                             array *dy)
+static ad_status dot_tangent(frame *f, block *b, const array *a, const array *y,
+                             const array *const *da, array *dy)
 {
     (void)f, (void)b, (void)y;
     double sum = 0;
@@ -529,8 +544,11 @@ static void dot_record(rule *r)
             r->da[k] = ad_mulz(r->g, r->a[!k]);
 }
 
-static const block_op dot_op = {.name = "dot", .value = dot_value, .adjoint = dot_adjoint,
-                                .tangent = dot_tangent, .record = dot_record};
+static const block_op dot_op = {.name = "dot",
+                                .value = dot_value,
+                                .adjoint = dot_adjoint,
+                                .tangent = dot_tangent,
+                                .record = dot_record};
 
 /* ---- recording ---- */
 
@@ -567,10 +585,7 @@ static bool check_vectors(call *c, bool same)
     return c->ok;
 }
 
-static ad_var end_dot(call *c)
-{
-    return call_end(c, &dot_op, -1, AD_F64, 0, NULL, (call_attr){0});
-}
+static ad_var end_dot(call *c) { return call_end(c, &dot_op, -1, AD_F64, 0, NULL, (call_attr){0}); }
 
 /* The result's shape, or an error. */
 static bool matmul_shape(call *c, int *rank, int64_t *shape)
@@ -614,7 +629,8 @@ ad_var ad_matmul(ad_var a, ad_var b)
 ad_var ad_dot(ad_var a, ad_var b)
 {
     call c;
-    if (!call_begin(&c, "dot", NULL, 2, (ad_var[]){a, b}) || !check_dtypes(&c) || !check_vectors(&c, true))
+    if (!call_begin(&c, "dot", NULL, 2, (ad_var[]){a, b}) || !check_dtypes(&c) ||
+        !check_vectors(&c, true))
         return call_poison(&c);
     return end_dot(&c);
 }

@@ -1,15 +1,16 @@
-/* block_reduce.c - reductions: sum, mean, prod, amax, amin, norm, logsumexp, variance, and where an extreme is
+/* block_reduce.c - reductions: sum, mean, prod, extremes, norm, logsumexp, variance
  *
- * Any reduction is one of rows: with the reduced axes moved behind the kept ones, an array is a matrix whose rows
- * become one number each. So a reduction is three functions of a row of doubles - value, adjoint, tangent -
- * and a recorded rule; moving, converting and adding to cotangents happens once for all of them. Rows of float
- * tensors are converted, so that every sum is in double; sum and mean, which are called most, read what they
- * can where it lies. Long sums are halved, so that their rounding error grows with the logarithm of their length.
+ * Any reduction is one of rows: with the reduced axes moved behind the kept ones, an array is a
+ * matrix whose rows become one number each. So a reduction is three functions of a row of doubles -
+ * value, adjoint, tangent - and a recorded rule; moving, converting and adding to cotangents
+ * happens once for all of them. Rows of float tensors are converted, so that every sum is in
+ * double; sum and mean, which are called most, read what they can where it lies. Long sums are
+ * halved, so that their rounding error grows with the logarithm of their length.
  *
- * Over all axes, without keep, the result is a scalar in double. Rows without elements: sum 0, prod 1, norm 0,
- * logsumexp -inf, mean and variance NaN; they have no extreme. A row whose cotangent is 0 gets zeros, whatever is
- * in it. Magnitudes are |g| |J|, and for variance and deviation, where x - mean cancels, |g| times the sum of the
- * magnitudes of its terms. */
+ * Over all axes, without keep, the result is a scalar in double. Rows without elements: sum 0, prod
+ * 1, norm 0, logsumexp -inf, mean and variance NaN; they have no extreme. A row whose cotangent is
+ * 0 gets zeros, whatever is in it. Magnitudes are |g| |J|, and for variance and deviation,
+ * where x - mean cancels, |g| times the sum of the magnitudes of its terms. */
 #define AD_PLAIN
 #include "tape.h"
 #include <stdlib.h>
@@ -24,7 +25,8 @@ typedef struct reduction {
     block_op op; /* first: blocks point to it */
     double (*value)(int64_t n, const double *x, int correction);
     /* writes dx; g is not 0 */
-    void (*adjoint)(int64_t n, const double *x, double g, int correction, bool magnitude, double *dx);
+    void (*adjoint)(int64_t n, const double *x, double g, int correction, bool magnitude,
+                    double *dx);
     double (*tangent)(int64_t n, const double *x, const double *dx, int correction);
     bool extreme; /* needs an element, and remembers which */
 } reduction;
@@ -37,10 +39,10 @@ static const reduction *reduction_of(const block *b)
 /* ---- rows ---- */
 
 typedef struct rows {
-    array a;                 /* kept axes, then reduced ones */
-    int kept;                /* how many are kept */
-    int order[AD_MAX_RANK];  /* the axes of a in the argument */
-    int64_t count, n;        /* rows, and their length */
+    array a;                /* kept axes, then reduced ones */
+    int kept;               /* how many are kept */
+    int order[AD_MAX_RANK]; /* the axes of a in the argument */
+    int64_t count, n;       /* rows, and their length */
 } rows;
 
 static rows rows_of(const array *a, uint32_t axes)
@@ -73,7 +75,8 @@ static ad_status value_by_rows(frame *f, block *b)
         return AD_NO_MEMORY;
     const double *row = x.data;
     for (int64_t i = 0; i < r.count; i++)
-        array_put(&y, i, reduction_of(b)->value(r.n, x.size ? row + i * r.n : NULL, attr->correction));
+        array_put(&y, i,
+                  reduction_of(b)->value(r.n, x.size ? row + i * r.n : NULL, attr->correction));
     arena_rewind(f->scratch, mark);
     return AD_OK;
 }
@@ -113,8 +116,8 @@ static ad_status adjoint_by_rows(frame *f, block *b, const array *g)
     return AD_OK;
 }
 
-static ad_status tangent_by_rows(frame *f, block *b, const array *a, const array *y, const array *const *da,
-                                 array *dy)
+static ad_status tangent_by_rows(frame *f, block *b, const array *a, const array *y,
+                                 const array *const *da, array *dy)
 {
     (void)y;
     const reduce_attr *attr = b->attr;
@@ -128,8 +131,9 @@ static ad_status tangent_by_rows(frame *f, block *b, const array *a, const array
     if (!x.data || !dx.data)
         return AD_NO_MEMORY;
     for (int64_t i = 0; i < r.count; i++)
-        array_put(dy, i, reduction_of(b)->tangent(r.n, (double *)x.data + i * r.n, (double *)dx.data + i * r.n,
-                                             attr->correction));
+        array_put(dy, i,
+                  reduction_of(b)->tangent(r.n, (double *)x.data + i * r.n,
+                                           (double *)dx.data + i * r.n, attr->correction));
     arena_rewind(f->scratch, mark);
     return AD_OK;
 }
@@ -208,7 +212,8 @@ static ad_var unflattened(const rule *r, ad_var v)
     return p.a.rank > 1 ? ad_permute(v, back) : v;
 }
 
-/* g or y as a column beside it; a scalar stays one, since it may be double where the argument is float */
+/* g or y as a column beside it; a scalar stays one, since it may be double where the argument is
+ * float */
 static ad_var column(const rule *r, ad_var v)
 {
     rows p = rows_of_rule(r);
@@ -295,8 +300,8 @@ static double sum_row(const array *a, int64_t offset, int64_t n, int64_t step)
 }
 
 /* Neighbouring rows: one by one where a row is the denser way through memory, else as columns. */
-static void sum_rows(const array *a, int64_t offset, int64_t count, int64_t apart, int64_t n, int64_t step,
-                     double scale, const array *y, int64_t first)
+static void sum_rows(const array *a, int64_t offset, int64_t count, int64_t apart, int64_t n,
+                     int64_t step, double scale, const array *y, int64_t first)
 {
     double sum[MOST_COLUMNS];
     if (llabs((long long)step) <= llabs((long long)apart) || n == 1) {
@@ -305,7 +310,8 @@ static void sum_rows(const array *a, int64_t offset, int64_t count, int64_t apar
         return;
     }
     for (int64_t i = 0; i < count; i += MOST_COLUMNS) {
-        int64_t width = count - i < MOST_COLUMNS ? count - i : MOST_COLUMNS, at = offset + i * apart;
+        int64_t width = count - i < MOST_COLUMNS ? count - i : MOST_COLUMNS,
+                at = offset + i * apart;
         if (a->dtype == AD_F64)
             columns_f64(n, (const double *)a->data + at, step, width, apart, sum);
         else
@@ -369,15 +375,9 @@ static ad_status sum_scaled(frame *f, block *b, bool mean)
     return AD_OK;
 }
 
-static ad_status sum_value(frame *f, block *b)
-{
-    return sum_scaled(f, b, false);
-}
+static ad_status sum_value(frame *f, block *b) { return sum_scaled(f, b, false); }
 
-static ad_status mean_value(frame *f, block *b)
-{
-    return sum_scaled(f, b, true);
-}
+static ad_status mean_value(frame *f, block *b) { return sum_scaled(f, b, true); }
 
 /* g, divided, spread over the reduced axes */
 static ad_status spread(frame *f, block *b, const array *g, bool mean)
@@ -406,15 +406,9 @@ static ad_status spread(frame *f, block *b, const array *g, bool mean)
     return adjoint_add(f, b, 0, &over);
 }
 
-static ad_status sum_adjoint(frame *f, block *b, const array *g)
-{
-    return spread(f, b, g, false);
-}
+static ad_status sum_adjoint(frame *f, block *b, const array *g) { return spread(f, b, g, false); }
 
-static ad_status mean_adjoint(frame *f, block *b, const array *g)
-{
-    return spread(f, b, g, true);
-}
+static ad_status mean_adjoint(frame *f, block *b, const array *g) { return spread(f, b, g, true); }
 
 static double sum_of(int64_t n, const double *x, int correction)
 {
@@ -428,10 +422,7 @@ static double sum_tangent(int64_t n, const double *x, const double *dx, int corr
     return sum_f64(n, dx, 1);
 }
 
-static void sum_record(rule *r)
-{
-    r->da[0] = with_axes(r, r->g);
-}
+static void sum_record(rule *r) { r->da[0] = with_axes(r, r->g); }
 
 static double mean_of(int64_t n, const double *x, int correction)
 {
@@ -462,7 +453,8 @@ static double prod_of(int64_t n, const double *x, int correction)
 }
 
 /* The product of the others: of those before times of those behind, exact where some are 0. */
-static void prod_adjoint(int64_t n, const double *x, double g, int correction, bool magnitude, double *dx)
+static void prod_adjoint(int64_t n, const double *x, double g, int correction, bool magnitude,
+                         double *dx)
 {
     (void)correction;
     double before = g, behind = 1;
@@ -601,15 +593,9 @@ static void extreme_record(rule *r, ad_var (*find)(ad_var, int))
     r->da[0] = unflattened(r, ad_mulz(column(r, r->g), mask));
 }
 
-static void amax_record(rule *r)
-{
-    extreme_record(r, ad_argmax);
-}
+static void amax_record(rule *r) { extreme_record(r, ad_argmax); }
 
-static void amin_record(rule *r)
-{
-    extreme_record(r, ad_argmin);
-}
+static void amin_record(rule *r) { extreme_record(r, ad_argmin); }
 
 /* the smallest distance between an extreme and the next element */
 static double extreme_kink(frame *f, block *b)
@@ -622,7 +608,8 @@ static double extreme_kink(frame *f, block *b)
         double best = array_get(&r.a, array_offset(&r.a, i * r.n + index[i]));
         for (int64_t j = 0; j < r.n; j++)
             if (j != index[i])
-                nearest = fmin(nearest, fabs(best - array_get(&r.a, array_offset(&r.a, i * r.n + j))));
+                nearest =
+                    fmin(nearest, fabs(best - array_get(&r.a, array_offset(&r.a, i * r.n + j))));
     }
     return nearest;
 }
@@ -652,7 +639,8 @@ static double norm_of(int64_t n, const double *x, int correction)
     return ldexp(sqrt(sum), exponent);
 }
 
-static void norm_adjoint(int64_t n, const double *x, double g, int correction, bool magnitude, double *dx)
+static void norm_adjoint(int64_t n, const double *x, double g, int correction, bool magnitude,
+                         double *dx)
 {
     double y = norm_of(n, x, correction);
     for (int64_t i = 0; i < n; i++) {
@@ -736,7 +724,8 @@ static double var_of(int64_t n, const double *x, int correction)
 {
     double mean = mean_shifted(n, x), squares = sum_squares(n, x, mean);
     double rest = sum_shifted(n, x, mean); /* what rounding has left in the mean */
-    return n > correction ? (squares - rest * rest / (double)n) / (double)(n - correction) : (double)NAN;
+    return n > correction ? (squares - rest * rest / (double)n) / (double)(n - correction)
+                          : (double)NAN;
 }
 
 /* dx = scale (x - mean); its magnitude has those of all that the mean was made from */
@@ -749,7 +738,8 @@ static void scaled_deviations(int64_t n, const double *x, double scale, bool mag
         dx[i] = scale * (magnitude ? fabs(x[i]) + all : x[i] - mean);
 }
 
-static void var_adjoint(int64_t n, const double *x, double g, int correction, bool magnitude, double *dx)
+static void var_adjoint(int64_t n, const double *x, double g, int correction, bool magnitude,
+                        double *dx)
 {
     double scale = n > correction ? 2 * g / (double)(n - correction) : (double)NAN;
     scaled_deviations(n, x, scale, magnitude, dx);
@@ -776,7 +766,8 @@ static double std_of(int64_t n, const double *x, int correction)
 }
 
 /* 0 where all elements are equal */
-static void std_adjoint(int64_t n, const double *x, double g, int correction, bool magnitude, double *dx)
+static void std_adjoint(int64_t n, const double *x, double g, int correction, bool magnitude,
+                        double *dx)
 {
     double y = std_of(n, x, correction);
     double scale = y == 0 ? 0 : g / ((double)(n - correction) * y);
@@ -801,29 +792,65 @@ static void std_record(rule *r)
 /* ---- the reductions ---- */
 
 #define BY_ROWS(n, k)                                                                              \
-    {.name = #n, .value = value_by_rows, .adjoint = adjoint_by_rows, .tangent = tangent_by_rows,   \
-     .record = n##_record, .kink = k}
-static const reduction
-    sum_reduction = {{.name = "sum", .value = sum_value, .adjoint = sum_adjoint,
-                      .tangent = tangent_by_rows, .record = sum_record},
-                     sum_of, NULL, sum_tangent, false},
-    mean_reduction = {{.name = "mean", .value = mean_value, .adjoint = mean_adjoint,
-                       .tangent = tangent_by_rows, .record = mean_record},
-                      mean_of, NULL, mean_tangent, false},
-    amax_reduction = {{.name = "amax", .value = amax_value, .adjoint = extreme_adjoint,
-                       .tangent = tangent_by_rows, .record = amax_record, .kink = extreme_kink},
-                      amax_of, NULL, amax_tangent, true},
-    amin_reduction = {{.name = "amin", .value = amin_value, .adjoint = extreme_adjoint,
-                       .tangent = tangent_by_rows, .record = amin_record, .kink = extreme_kink},
-                      amin_of, NULL, amin_tangent, true},
-    prod_reduction = {BY_ROWS(prod, NULL), prod_of, prod_adjoint, prod_tangent, false},
-    norm_reduction = {BY_ROWS(norm, kink_at_zero), norm_of, norm_adjoint, norm_tangent, false},
-    logsumexp_reduction = {BY_ROWS(logsumexp, NULL), logsumexp_of, logsumexp_adjoint,
-                           logsumexp_tangent, false},
-    var_reduction = {{.name = "var_of", .value = value_by_rows, .adjoint = adjoint_by_rows,
-                      .tangent = tangent_by_rows, .record = var_record},
-                     var_of, var_adjoint, var_tangent, false},
-    std_reduction = {BY_ROWS(std, kink_at_zero), std_of, std_adjoint, std_tangent, false};
+    {                                                                                              \
+        .name = #n, .value = value_by_rows, .adjoint = adjoint_by_rows,                            \
+        .tangent = tangent_by_rows, .record = n##_record, .kink = k                                \
+    }
+static const reduction sum_reduction = {{.name = "sum",
+                                         .value = sum_value,
+                                         .adjoint = sum_adjoint,
+                                         .tangent = tangent_by_rows,
+                                         .record = sum_record},
+                                        sum_of,
+                                        NULL,
+                                        sum_tangent,
+                                        false},
+                       mean_reduction = {{.name = "mean",
+                                          .value = mean_value,
+                                          .adjoint = mean_adjoint,
+                                          .tangent = tangent_by_rows,
+                                          .record = mean_record},
+                                         mean_of,
+                                         NULL,
+                                         mean_tangent,
+                                         false},
+                       amax_reduction = {{.name = "amax",
+                                          .value = amax_value,
+                                          .adjoint = extreme_adjoint,
+                                          .tangent = tangent_by_rows,
+                                          .record = amax_record,
+                                          .kink = extreme_kink},
+                                         amax_of,
+                                         NULL,
+                                         amax_tangent,
+                                         true},
+                       amin_reduction = {{.name = "amin",
+                                          .value = amin_value,
+                                          .adjoint = extreme_adjoint,
+                                          .tangent = tangent_by_rows,
+                                          .record = amin_record,
+                                          .kink = extreme_kink},
+                                         amin_of,
+                                         NULL,
+                                         amin_tangent,
+                                         true},
+                       prod_reduction = {BY_ROWS(prod, NULL), prod_of, prod_adjoint, prod_tangent,
+                                         false},
+                       norm_reduction = {BY_ROWS(norm, kink_at_zero), norm_of, norm_adjoint,
+                                         norm_tangent, false},
+                       logsumexp_reduction = {BY_ROWS(logsumexp, NULL), logsumexp_of,
+                                              logsumexp_adjoint, logsumexp_tangent, false},
+                       var_reduction = {{.name = "var_of",
+                                         .value = value_by_rows,
+                                         .adjoint = adjoint_by_rows,
+                                         .tangent = tangent_by_rows,
+                                         .record = var_record},
+                                        var_of,
+                                        var_adjoint,
+                                        var_tangent,
+                                        false},
+                       std_reduction = {BY_ROWS(std, kink_at_zero), std_of, std_adjoint,
+                                        std_tangent, false};
 #undef BY_ROWS
 
 /* The axes as bits: n = 0 means all. false: an error is on the tape. */
@@ -832,7 +859,8 @@ static bool call_axes(call *c, int n, const int *axes, uint32_t *bits)
     int rank = c->in[0].rank;
     *bits = n > 0 ? 0 : (1u << rank) - 1;
     if (n < 0 || (n > 0 && !axes)) {
-        call_fail(c, n < 0 ? AD_BAD_ARGUMENT : AD_NULL, n < 0 ? "%d axes" : "%d axes, but none given", n);
+        call_fail(c, n < 0 ? AD_BAD_ARGUMENT : AD_NULL,
+                  n < 0 ? "%d axes" : "%d axes, but none given", n);
         return false;
     }
     for (int i = 0; i < n; i++) {
@@ -862,7 +890,8 @@ static bool call_elements(call *c, uint32_t axes)
     return true;
 }
 
-static ad_var reduce(const reduction *to, ad_var a, int n, const int *axes, bool keep, int correction)
+static ad_var reduce(const reduction *to, ad_var a, int n, const int *axes, bool keep,
+                     int correction)
 {
     call c;
     reduce_attr attr = {.keep = keep, .correction = correction};
@@ -883,10 +912,7 @@ static ad_var reduce(const reduction *to, ad_var a, int n, const int *axes, bool
 }
 
 #define REDUCTION(name, row)                                                                       \
-    ad_var ad_##name(ad_var a)                                                                     \
-    {                                                                                              \
-        return reduce(&row##_reduction, a, 0, NULL, false, 0);                                     \
-    }                                                                                              \
+    ad_var ad_##name(ad_var a) { return reduce(&row##_reduction, a, 0, NULL, false, 0); }          \
     ad_var ad_##name##_axes(ad_var a, int n, const int *axes, bool keep)                           \
     {                                                                                              \
         return reduce(&row##_reduction, a, n, axes, keep, 0);                                      \
@@ -937,18 +963,12 @@ static ad_status index_value(frame *f, block *b, bool least)
     return s;
 }
 
-static ad_status argmax_value(frame *f, block *b)
-{
-    return index_value(f, b, false);
-}
+static ad_status argmax_value(frame *f, block *b) { return index_value(f, b, false); }
 
-static ad_status argmin_value(frame *f, block *b)
-{
-    return index_value(f, b, true);
-}
+static ad_status argmin_value(frame *f, block *b) { return index_value(f, b, true); }
 
-static ad_status no_tangent(frame *f, block *b, const array *a, const array *y, const array *const *da,
-                            array *dy)
+static ad_status no_tangent(frame *f, block *b, const array *a, const array *y,
+                            const array *const *da, array *dy)
 {
     (void)f, (void)b, (void)a, (void)y, (void)da;
     array_fill(dy, 0);
@@ -968,7 +988,8 @@ static ad_var record_index(const block_op *op, ad_var a, int axis)
     if (!call_elements(&c, attr.axes))
         return call_poison(&c);
     if (c.in[0].shape[axis] > INT32_MAX)
-        return call_fail(&c, AD_TOO_LARGE, "%lld elements along axis %d: too many for an int32 index",
+        return call_fail(&c, AD_TOO_LARGE,
+                         "%lld elements along axis %d: too many for an int32 index",
                          (long long)c.in[0].shape[axis], axis);
     int64_t shape[AD_MAX_RANK];
     int rank = 0;
@@ -978,19 +999,14 @@ static ad_var record_index(const block_op *op, ad_var a, int axis)
     return call_end(&c, op, -1, AD_I32, rank, shape, (call_attr){&attr, sizeof attr, 0});
 }
 
-ad_var ad_argmax(ad_var a, int axis)
-{
-    return record_index(&argmax_op, a, axis);
-}
+ad_var ad_argmax(ad_var a, int axis) { return record_index(&argmax_op, a, axis); }
 
-ad_var ad_argmin(ad_var a, int axis)
-{
-    return record_index(&argmin_op, a, axis);
-}
+ad_var ad_argmin(ad_var a, int axis) { return record_index(&argmin_op, a, axis); }
 
 /* ---- of several variables ---- */
 
-/* Halves: as few operations as one after the other, but a shorter path and a smaller rounding error. */
+/* Halves: as few operations as one after the other, but a shorter path and a smaller rounding
+ * error. */
 static ad_var of_halves(int n, const ad_var *a, ad_var (*join)(ad_var, ad_var))
 {
     if (n == 1)

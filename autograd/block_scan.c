@@ -1,8 +1,8 @@
 /* block_scan.c - running sums and products along an axis
  *
- * An array around an axis is (before, n, behind): for every place before and behind there is a line of n elements,
- * `behind` apart. A scan walks each line once, in double; its adjoint walks it backward. Magnitudes: the same
- * walks with |x|. */
+ * An array around an axis is (before, n, behind): for every place before and behind there is a line
+ * of n elements, `behind` apart. A scan walks each line once, in double; its adjoint walks it
+ * backward. Magnitudes: the same walks with |x|. */
 #define AD_PLAIN
 #include "tape.h"
 
@@ -27,10 +27,7 @@ static int64_t line_at(const lines *l, int64_t i)
     return i / l->step * l->n * l->step + i % l->step;
 }
 
-static int axis_of(const block *b)
-{
-    return *(const int *)b->attr;
-}
+static int axis_of(const block *b) { return *(const int *)b->attr; }
 
 /* One line of doubles to another: y <- scan(x), or dx <- contributions from g. */
 typedef void scan(int64_t n, const double *x, const double *g, double *out);
@@ -100,7 +97,8 @@ static ad_status scan_adjoint(frame *f, block *b, const array *g, scan *s)
     return AD_OK;
 }
 
-static ad_status scan_tangent(frame *f, block *b, const array *a, const array *const *da, array *dy, scan *s)
+static ad_status scan_tangent(frame *f, block *b, const array *a, const array *const *da, array *dy,
+                              scan *s)
 {
     if (!da[0] || dy->size == 0) {
         array_fill(dy, 0);
@@ -136,18 +134,15 @@ static void sums_forward(int64_t n, const double *x, const double *dx, double *d
     sums(n, dx, x, dy);
 }
 
-static ad_status cumsum_value(frame *f, block *b)
-{
-    return scan_value(f, b, sums);
-}
+static ad_status cumsum_value(frame *f, block *b) { return scan_value(f, b, sums); }
 
 static ad_status cumsum_adjoint(frame *f, block *b, const array *g)
 {
     return scan_adjoint(f, b, g, sums_backward);
 }
 
-static ad_status cumsum_tangent(frame *f, block *b, const array *a, const array *y, const array *const *da,
-                                array *dy)
+static ad_status cumsum_tangent(frame *f, block *b, const array *a, const array *y,
+                                const array *const *da, array *dy)
 {
     (void)y;
     return scan_tangent(f, b, a, da, dy, sums_forward);
@@ -169,8 +164,8 @@ static void products(int64_t n, const double *x, const double *g, double *y)
         y[i] = product *= x[i];
 }
 
-/* y[k] holds x[j] for k >= j: dx[j] is what is before j times s[j] = g[j] + x[j+1] s[j+1], the sum of g[k] times
- * what lies between. No division, so that zeros do no harm. */
+/* y[k] holds x[j] for k >= j: dx[j] is what is before j times s[j] = g[j] + x[j+1] s[j+1], the sum
+ * of g[k] times what lies between. No division, so that zeros do no harm. */
 static void products_backward(int64_t n, const double *x, const double *g, double *dx)
 {
     double s = 0, before = 1;
@@ -192,18 +187,15 @@ static void products_forward(int64_t n, const double *x, const double *dx, doubl
     }
 }
 
-static ad_status cumprod_value(frame *f, block *b)
-{
-    return scan_value(f, b, products);
-}
+static ad_status cumprod_value(frame *f, block *b) { return scan_value(f, b, products); }
 
 static ad_status cumprod_adjoint(frame *f, block *b, const array *g)
 {
     return scan_adjoint(f, b, g, products_backward);
 }
 
-static ad_status cumprod_tangent(frame *f, block *b, const array *a, const array *y, const array *const *da,
-                                 array *dy)
+static ad_status cumprod_tangent(frame *f, block *b, const array *a, const array *y,
+                                 const array *const *da, array *dy)
 {
     (void)y;
     return scan_tangent(f, b, a, da, dy, products_forward);
@@ -212,11 +204,12 @@ static ad_status cumprod_tangent(frame *f, block *b, const array *a, const array
 /* (m,n) -> (m,n): what is before each element */
 static ad_var before(ad_var x, int64_t n)
 {
-    return ad_cumprod(ad_pad(ad_slice(x, 1, 0, n - 1, 1), (int64_t[]){0, 1}, (int64_t[]){0, 0}, 1), 1);
+    return ad_cumprod(ad_pad(ad_slice(x, 1, 0, n - 1, 1), (int64_t[]){0, 1}, (int64_t[]){0, 0}, 1),
+                      1);
 }
 
-/* (m,n) -> (m,n,n): the products of what lies behind j up to k, for k >= j, else 0: running products of rows in
- * which everything up to j is 1 */
+/* (m,n) -> (m,n,n): the products of what lies behind j up to k, for k >= j, else 0: running
+ * products of rows in which everything up to j is 1 */
 static ad_var between(const rule *r, ad_var x, int64_t m, int64_t n)
 {
     double one = 1;
@@ -229,7 +222,8 @@ static ad_var between(const rule *r, ad_var x, int64_t m, int64_t n)
     return ad_triu(ad_cumprod(factors, 2), 0);
 }
 
-/* The same sums as products_backward's, as a matrix: n^2 numbers a line, but it can be differentiated again. */
+/* The same sums as products_backward's, as a matrix: n^2 numbers a line, but it can be
+ * differentiated again. */
 static void cumprod_record(rule *r)
 {
     int axis = *(const int *)r->attr, order[AD_MAX_RANK], back[AD_MAX_RANK], k = 0;
@@ -253,10 +247,16 @@ static void cumprod_record(rule *r)
 
 /* ---- recording ---- */
 
-static const block_op cumsum_op = {.name = "cumsum", .value = cumsum_value, .adjoint = cumsum_adjoint,
-                                   .tangent = cumsum_tangent, .record = cumsum_record};
-static const block_op cumprod_op = {.name = "cumprod", .value = cumprod_value, .adjoint = cumprod_adjoint,
-                                    .tangent = cumprod_tangent, .record = cumprod_record};
+static const block_op cumsum_op = {.name = "cumsum",
+                                   .value = cumsum_value,
+                                   .adjoint = cumsum_adjoint,
+                                   .tangent = cumsum_tangent,
+                                   .record = cumsum_record};
+static const block_op cumprod_op = {.name = "cumprod",
+                                    .value = cumprod_value,
+                                    .adjoint = cumprod_adjoint,
+                                    .tangent = cumprod_tangent,
+                                    .record = cumprod_record};
 
 static ad_var record_scan(const block_op *op, ad_var a, int axis)
 {
@@ -268,12 +268,6 @@ static ad_var record_scan(const block_op *op, ad_var a, int axis)
                     (call_attr){&axis, sizeof axis, 0});
 }
 
-ad_var ad_cumsum(ad_var a, int axis)
-{
-    return record_scan(&cumsum_op, a, axis);
-}
+ad_var ad_cumsum(ad_var a, int axis) { return record_scan(&cumsum_op, a, axis); }
 
-ad_var ad_cumprod(ad_var a, int axis)
-{
-    return record_scan(&cumprod_op, a, axis);
-}
+ad_var ad_cumprod(ad_var a, int axis) { return record_scan(&cumprod_op, a, axis); }

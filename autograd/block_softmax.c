@@ -1,11 +1,12 @@
 /* block_softmax.c - softmax, log_softmax, their fused cross-entropy, and maxout
  *
- * All subtract the largest element first, so that nothing overflows; logits of -inf have probability 0, of
- * several +inf each has the same. A line of nothing but -inf has no softmax: NaN. An array around the axis is
- * (before, n, behind): lines of n elements, `behind` apart, for the loops of softmax_kernel.inc.
+ * All subtract the largest element first, so that nothing overflows; logits of -inf have
+ * probability 0, of several +inf each has the same. A line of nothing but -inf has no softmax: NaN.
+ * An array around the axis is (before, n, behind): lines of n elements, `behind` apart, for the
+ * loops of softmax_kernel.inc.
  *
- * Magnitudes: softmax y (g + sum g y), log_softmax g + e^y sum g, cross-entropy g (p sum |y| + |y|) for the
- * logits and g (|rest| + |z - most|) for targets that are probabilities. */
+ * Magnitudes: softmax y (g + sum g y), log_softmax g + e^y sum g, cross-entropy g (p sum |y| + |y|)
+ * for the logits and g (|rest| + |z - most|) for targets that are probabilities. */
 #define AD_PLAIN
 #include "tape.h"
 
@@ -47,10 +48,7 @@ static int64_t line_at(const lines *l, int64_t i)
     return i / l->step * l->n * l->step + i % l->step;
 }
 
-static int axis_of(const block *b)
-{
-    return *(const int *)b->attr;
-}
+static int axis_of(const block *b) { return *(const int *)b->attr; }
 
 static ad_status line_value(frame *f, block *b, bool logarithm)
 {
@@ -102,7 +100,8 @@ static ad_status line_adjoint(frame *f, block *b, const array *g, bool logarithm
     return AD_OK;
 }
 
-/* The mean of dx under the softmax of x, and e^x's sum as most + rest: what both tangents are made of. */
+/* The mean of dx under the softmax of x, and e^x's sum as most + rest: what both tangents are made
+ * of. */
 static double expected(lines l, const double *x, const double *dx, double *most, double *sum)
 {
     double weighted = 0;
@@ -116,7 +115,8 @@ static double expected(lines l, const double *x, const double *dx, double *most,
     return weighted / *sum;
 }
 
-static ad_status line_tangent(block *b, const array *a, const array *const *da, array *dy, bool logarithm)
+static ad_status line_tangent(block *b, const array *a, const array *const *da, array *dy,
+                              bool logarithm)
 {
     if (!da[0] || dy->size == 0) {
         array_fill(dy, 0);
@@ -135,18 +135,15 @@ static ad_status line_tangent(block *b, const array *a, const array *const *da, 
     return AD_OK;
 }
 
-static ad_status softmax_value(frame *f, block *b)
-{
-    return line_value(f, b, false);
-}
+static ad_status softmax_value(frame *f, block *b) { return line_value(f, b, false); }
 
 static ad_status softmax_adjoint(frame *f, block *b, const array *g)
 {
     return line_adjoint(f, b, g, false);
 }
 
-static ad_status softmax_tangent(frame *f, block *b, const array *a, const array *y, const array *const *da,
-                                 array *dy)
+static ad_status softmax_tangent(frame *f, block *b, const array *a, const array *y,
+                                 const array *const *da, array *dy)
 {
     (void)f, (void)y;
     return line_tangent(b, a, da, dy, false);
@@ -159,10 +156,7 @@ static void softmax_record(rule *r)
     r->da[0] = ad_sub(part, ad_mulz(ad_sum_axes(part, 1, &axis, true), r->y));
 }
 
-static ad_status log_softmax_value(frame *f, block *b)
-{
-    return line_value(f, b, true);
-}
+static ad_status log_softmax_value(frame *f, block *b) { return line_value(f, b, true); }
 
 static ad_status log_softmax_adjoint(frame *f, block *b, const array *g)
 {
@@ -182,11 +176,16 @@ static void log_softmax_record(rule *r)
     r->da[0] = ad_sub(r->g, ad_mulz(ad_sum_axes(r->g, 1, &axis, true), ad_exp(r->y)));
 }
 
-static const block_op softmax_op = {.name = "softmax", .value = softmax_value, .adjoint = softmax_adjoint,
-                                    .tangent = softmax_tangent, .record = softmax_record};
-static const block_op log_softmax_op = {.name = "log_softmax", .value = log_softmax_value,
+static const block_op softmax_op = {.name = "softmax",
+                                    .value = softmax_value,
+                                    .adjoint = softmax_adjoint,
+                                    .tangent = softmax_tangent,
+                                    .record = softmax_record};
+static const block_op log_softmax_op = {.name = "log_softmax",
+                                        .value = log_softmax_value,
                                         .adjoint = log_softmax_adjoint,
-                                        .tangent = log_softmax_tangent, .record = log_softmax_record};
+                                        .tangent = log_softmax_tangent,
+                                        .record = log_softmax_record};
 
 static ad_var record_line(const block_op *op, ad_var a, int axis)
 {
@@ -198,19 +197,14 @@ static ad_var record_line(const block_op *op, ad_var a, int axis)
                     (call_attr){&axis, sizeof axis, 0});
 }
 
-ad_var ad_softmax(ad_var a, int axis)
-{
-    return record_line(&softmax_op, a, axis);
-}
+ad_var ad_softmax(ad_var a, int axis) { return record_line(&softmax_op, a, axis); }
 
-ad_var ad_log_softmax(ad_var a, int axis)
-{
-    return record_line(&log_softmax_op, a, axis);
-}
+ad_var ad_log_softmax(ad_var a, int axis) { return record_line(&log_softmax_op, a, axis); }
 
 /* ---- softmax_cross_entropy ---- */
 
-/* What value() leaves for adjoint(): the logarithms of the sums, the largest logits, the probabilities. */
+/* What value() leaves for adjoint(): the logarithms of the sums, the largest logits, the
+ * probabilities. */
 typedef struct entropy_saved {
     double *rest, *most;
     void *p;
@@ -229,14 +223,15 @@ static ad_status check_classes(frame *f, const array *classes, int64_t n)
         double class = array_get(classes, i * classes->stride[0]);
         if (class >= 0 && class < (double)n)
             continue;
-        snprintf(f->note, sizeof f->note, "class %.0f in row %lld is not in 0..%lld", class, (long long)i,
-                 (long long)n - 1);
+        snprintf(f->note, sizeof f->note, "class %.0f in row %lld is not in 0..%lld", class,
+                 (long long)i, (long long)n - 1);
         return AD_BAD_INDEX;
     }
     return AD_OK;
 }
 
-/* The arguments, contiguous: logits (N,C); targets as they are where they are classes (N), else (N,C) too. */
+/* The arguments, contiguous: logits (N,C); targets as they are where they are classes (N), else
+ * (N,C) too. */
 typedef struct entropy_args {
     array z, y;
     bool classes, ok;
@@ -259,7 +254,7 @@ static int64_t class_of(const entropy_args *e, int64_t row)
 }
 
 /* row i of a (N,C) array of T, or NULL */
-#define ROW(T, a) ((T *)(a).data + i * e.n)
+#define ROW(T, a)  ((T *)(a).data + i * e.n)
 #define TARGETS(T) (e.classes ? NULL : ROW(T, e.y))
 
 static ad_status entropy_value(frame *f, block *b)
@@ -272,13 +267,17 @@ static ad_status entropy_value(frame *f, block *b)
     for (int64_t i = 0; i < e.rows && !status; i++) {
         double loss;
         if (e.z.dtype == AD_F64) {
-            s.rest[i] = softmax_f64(e.n, 1, ROW(double, e.z), ROW(double, (array){.data = s.p}), &s.most[i]);
-            loss = entropy_f64(e.n, ROW(double, e.z), s.most[i], s.rest[i], TARGETS(double), class_of(&e, i));
+            s.rest[i] = softmax_f64(e.n, 1, ROW(double, e.z), ROW(double, (array){.data = s.p}),
+                                    &s.most[i]);
+            loss = entropy_f64(e.n, ROW(double, e.z), s.most[i], s.rest[i], TARGETS(double),
+                               class_of(&e, i));
         } else {
             float most;
-            s.rest[i] = softmax_f32(e.n, 1, ROW(float, e.z), ROW(float, (array){.data = s.p}), &most);
+            s.rest[i] =
+                softmax_f32(e.n, 1, ROW(float, e.z), ROW(float, (array){.data = s.p}), &most);
             s.most[i] = (double)most;
-            loss = entropy_f32(e.n, ROW(float, e.z), most, s.rest[i], TARGETS(float), class_of(&e, i));
+            loss =
+                entropy_f32(e.n, ROW(float, e.z), most, s.rest[i], TARGETS(float), class_of(&e, i));
         }
         array_put(&losses, i, loss);
     }
@@ -302,11 +301,11 @@ static ad_status logits_adjoint(frame *f, block *b, const array *g)
         double seed = array_get(g, i);
         int64_t class = class_of(&e, i);
         if (slot.dtype == AD_F64)
-            logits_adjoint_f64(e.n, ROW(double, p), TARGETS(double), class, seed, f->magnitude, !fresh,
-                               ROW(double, slot));
+            logits_adjoint_f64(e.n, ROW(double, p), TARGETS(double), class, seed, f->magnitude,
+                               !fresh, ROW(double, slot));
         else
-            logits_adjoint_f32(e.n, ROW(float, p), TARGETS(float), class, seed, f->magnitude, !fresh,
-                               ROW(float, slot));
+            logits_adjoint_f32(e.n, ROW(float, p), TARGETS(float), class, seed, f->magnitude,
+                               !fresh, ROW(float, slot));
     }
     arena_rewind(f->scratch, mark);
     return e.ok ? AD_OK : AD_NO_MEMORY;
@@ -326,11 +325,11 @@ static ad_status targets_adjoint(frame *f, block *b, const array *g)
     for (int64_t i = 0; i < e.rows && e.ok; i++) {
         double seed = array_get(g, i);
         if (slot.dtype == AD_F64)
-            targets_adjoint_f64(e.n, ROW(double, e.z), s.most[i], s.rest[i], seed, f->magnitude, !fresh,
-                                ROW(double, slot));
+            targets_adjoint_f64(e.n, ROW(double, e.z), s.most[i], s.rest[i], seed, f->magnitude,
+                                !fresh, ROW(double, slot));
         else
-            targets_adjoint_f32(e.n, ROW(float, e.z), (float)s.most[i], s.rest[i], seed, f->magnitude,
-                                !fresh, ROW(float, slot));
+            targets_adjoint_f32(e.n, ROW(float, e.z), (float)s.most[i], s.rest[i], seed,
+                                f->magnitude, !fresh, ROW(float, slot));
     }
     arena_rewind(f->scratch, mark);
     return e.ok ? AD_OK : AD_NO_MEMORY;
@@ -346,14 +345,15 @@ static ad_status entropy_adjoint(frame *f, block *b, const array *g)
 #undef TARGETS
 
 /* sum y times the mean of dz, less sum y dz, plus sum dy (logsumexp(z) - z) */
-static ad_status entropy_tangent(frame *f, block *b, const array *a, const array *y, const array *const *da,
-                                 array *dy)
+static ad_status entropy_tangent(frame *f, block *b, const array *a, const array *y,
+                                 const array *const *da, array *dy)
 {
     (void)y;
     bool classes = block_arg(f, b, 1).dtype == AD_I32;
     int64_t n = a[0].shape[1];
     for (int64_t i = 0; i < dy->size; i++) {
-        const double *z = (double *)a[0].data + i * n, *dz = da[0] ? (double *)da[0]->data + i * n : z;
+        const double *z = (double *)a[0].data + i * n,
+                     *dz = da[0] ? (double *)da[0]->data + i * n : z;
         double most, sum, mean = expected((lines){n, 1, 1}, z, dz, &most, &sum), d = 0;
         for (int64_t j = 0; j < n; j++) {
             double target = array_get(&a[1], classes ? i : i * n + j);
@@ -384,8 +384,8 @@ static void entropy_record(rule *r)
     int64_t column[2] = {z.shape[0], 1};
     ad_var g = ad_reshape(r->g, 2, column);
     if (r->wants[0] && y.dtype == AD_I32) {
-        ad_var own = ad_scatter_add(filled(r, 0, z.shape[0], z.shape[1]), 1, ad_reshape(r->a[1], 2, column),
-                                    filled(r, 1, z.shape[0], 1));
+        ad_var own = ad_scatter_add(filled(r, 0, z.shape[0], z.shape[1]), 1,
+                                    ad_reshape(r->a[1], 2, column), filled(r, 1, z.shape[0], 1));
         r->da[0] = ad_mulz(g, ad_sub(ad_softmax(r->a[0], 1), own));
     } else if (r->wants[0]) {
         ad_var sum = ad_sum_axes(r->a[1], 1, (int[]){1}, true);
@@ -395,8 +395,10 @@ static void entropy_record(rule *r)
         r->da[1] = ad_neg(ad_mulz(g, ad_log_softmax(r->a[0], 1)));
 }
 
-static const block_op entropy_op = {.name = "softmax_cross_entropy", .value = entropy_value,
-                                    .adjoint = entropy_adjoint, .tangent = entropy_tangent,
+static const block_op entropy_op = {.name = "softmax_cross_entropy",
+                                    .value = entropy_value,
+                                    .adjoint = entropy_adjoint,
+                                    .tangent = entropy_tangent,
                                     .record = entropy_record};
 
 static bool check_entropy(call *c)
@@ -426,7 +428,8 @@ ad_var ad_softmax_cross_entropy(ad_var logits, ad_var targets)
         !call_float(&c, 0) || !check_entropy(&c))
         return call_poison(&c);
     const array *z = &c.in[0];
-    size_t saved = 2 * (size_t)z->shape[0] * sizeof(double) + (size_t)z->size * ad_dtype_size(z->dtype);
+    size_t saved =
+        2 * (size_t)z->shape[0] * sizeof(double) + (size_t)z->size * ad_dtype_size(z->dtype);
     return call_end(&c, &entropy_op, -1, z->dtype, 1, z->shape, (call_attr){NULL, 0, saved});
 }
 

@@ -1,8 +1,9 @@
 /* gemm.c - products of matrices: by a BLAS where there is one, else by kernels of our own
  *
- * A BLAS is the fastest there is for large matrices and spends longer on being called than on the product of tiny
- * ones, which therefore go through a plain loop in every build. Without a BLAS the rest is done the way that
- * BLAS do it: blocks that fit into the cache are packed into strips, and a tile of C is summed in registers. */
+ * A BLAS is the fastest there is for large matrices and spends longer on being called than on the
+ * product of tiny ones, which therefore go through a plain loop in every build. Without a BLAS the
+ * rest is done the way that BLAS do it: blocks that fit into the cache are packed into strips, and
+ * a tile of C is summed in registers. */
 #define AD_PLAIN
 #include "gemm.h"
 #include <limits.h>
@@ -12,14 +13,15 @@
 #endif
 
 enum {
-    /* up to so many multiplications the plain loop is faster: measured with OpenBLAS 0.3, gcc 12, Zen 5 */
+/* up to so many multiplications the plain loop is faster: measured with OpenBLAS 0.3, gcc 12, Zen 5
+ */
 #ifdef AD_HAVE_CBLAS
     SMALL = 64,
 #else
     SMALL = 512,
 #endif
-    TILE_M = 4,      /* rows of a register tile */
-    BLOCK_M = 32,    /* what is packed at once; multiples of the tile, 96 KiB of stack in double */
+    TILE_M = 4,   /* rows of a register tile */
+    BLOCK_M = 32, /* what is packed at once; multiples of the tile, 96 KiB of stack in double */
     BLOCK_N = 64,
     BLOCK_K = 128,
 #if defined(__AVX512F__)
@@ -70,7 +72,8 @@ static void by_loop(const product *p)
 #ifdef AD_HAVE_CBLAS
 enum { MOST = INT_MAX / 2 }; /* of a dimension, in one call */
 
-/* y <- op(A) x + beta y, where a dimension of C is 1. OpenBLAS' beta = 0 may keep a NaN of y: cleared here. */
+/* y <- op(A) x + beta y, where a dimension of C is 1. OpenBLAS' beta = 0 may keep a NaN of y:
+ * cleared here. */
 static void by_gemv(const product *p)
 {
     bool column = p->n == 1;
@@ -102,7 +105,8 @@ static void by_gemm(const product *p)
     if (p->dtype == AD_F64)
         cblas_dgemm(CblasRowMajor, ta, tb, m, n, k, 1, p->a, lda, p->b, ldb, p->add, p->c, ldc);
     else
-        cblas_sgemm(CblasRowMajor, ta, tb, m, n, k, 1, p->a, lda, p->b, ldb, p->add ? 1 : 0, p->c, ldc);
+        cblas_sgemm(CblasRowMajor, ta, tb, m, n, k, 1, p->a, lda, p->b, ldb, p->add ? 1 : 0, p->c,
+                    ldc);
 }
 
 static const void *element(const product *p, const void *base, int64_t offset)
@@ -149,7 +153,8 @@ static void by_library(const product *p)
         return;
     }
     if (p->n == 1 && p->ldc == 1) { /* a column is a row of the transposed product */
-        product q = {p->dtype, !p->tb, !p->ta, p->add, 1, p->m, p->k, p->ldb, p->lda, p->m, p->b, p->a, p->c};
+        product q = {p->dtype, !p->tb, !p->ta, p->add, 1,    p->m, p->k,
+                     p->ldb,   p->lda, p->m,   p->b,   p->a, p->c};
         by_loop(&q);
         return;
     }
@@ -162,8 +167,8 @@ static void by_library(const product *p)
 }
 #endif
 
-void gemm(ad_dtype dtype, bool ta, bool tb, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
-          const void *b, int64_t ldb, bool add, void *c, int64_t ldc)
+void gemm(ad_dtype dtype, bool ta, bool tb, int64_t m, int64_t n, int64_t k, const void *a,
+          int64_t lda, const void *b, int64_t ldb, bool add, void *c, int64_t ldc)
 {
     if (m <= 0 || n <= 0)
         return;

@@ -103,6 +103,7 @@ static void print_header(void)
     for (int i = 0; i < N_SITED; i++)
         printf("#define ad_%s(...) ad_sited_(ad_%s(__VA_ARGS__), AD_SITE_)\n", sited[i], sited[i]);
     puts("#endif");
+    puts("#define ad_value(...) ad_value_at_(__VA_ARGS__)\n#define ad_grad(...) ad_grad_at_(__VA_ARGS__)");
     puts("#define ad_input(t, ...) ad_input_at_(t, __VA_ARGS__, AD_SITE_)");
     for (unsigned i = 0; i < sizeof guards / sizeof *guards; i++)
         printf("#define ad_%s(...) AD_CALL2_(ad_guard_%s_, __COUNTER__, __VA_ARGS__)\n", guards[i], guards[i]);

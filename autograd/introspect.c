@@ -109,7 +109,7 @@ ad_stats ad_tape_stats(const ad_tape *t)
     s.node_bytes = s.nodes * (int64_t)sizeof(node);
     s.tensor_bytes = (int64_t)(t->memory.total + t->scratch.total);
     s.site_bytes = (int64_t)(t->head.n_sites * sizeof(ad_site_) + t->n_scopes * sizeof(scope_change));
-    s.value_reads = t->value_reads;
+    s.value_reads = t->head.value_reads;
     return s;
 }
 

@@ -354,19 +354,11 @@ static ad_status value_of(ad_var *a, array *out)
 
 double ad_value(ad_var a)
 {
-    if (a.tape && !is_constant(a)) { /* the common case, in a few instructions */
-        ad_tape *t = a.tape;
-        uint32_t i = a.u.node.id;
-        if (!t->status && a.u.node.epoch == t->head.epoch && i < t->head.n) {
-            t->value_reads++;
-            return t->head.nodes[i].u.value;
-        }
-    }
     array v;
     if (value_of(&a, &v) || v.size != 1)
         return (double)NAN;
     if (!is_constant(a))
-        a.tape->value_reads++;
+        a.tape->head.value_reads++;
     return array_get(&v, array_offset(&v, 0));
 }
 
@@ -448,9 +440,9 @@ static ad_status adjoint_of(ad_var a, array *out)
     ad_tape *t = a.tape;
     const block *b = block_at(t->head.nodes, i);
     bool leaf = node_op(&t->head.nodes[i]) == CODE_INPUT || (b && b->op->is_leaf);
-    if (!t->swept || (!leaf && !t->kept && !is_retained(t, i))) {
+    if (!t->head.swept || (!leaf && !t->kept && !is_retained(t, i))) {
         tape_fail(t, AD_NOT_RECORDED, NULL, "grad: no adjoint of node %u (%s)%s", i, op_name(&t->frame, i),
-                  t->swept ? ", which is no input: ad_retain it before ad_backward, or use ad_backward_keep"
+                  t->head.swept ? ", which is no input: ad_retain it before ad_backward, or use ad_backward_keep"
                            : " before a backward pass");
         return t->status;
     }
@@ -466,12 +458,6 @@ static ad_status adjoint_of(ad_var a, array *out)
 
 double ad_grad(ad_var a)
 {
-    if (a.tape && !is_constant(a)) { /* the common case, in a few instructions */
-        const ad_tape *t = a.tape;
-        uint32_t i = a.u.node.id;
-        if (!t->status && t->swept && a.u.node.epoch == t->head.epoch && i < t->head.n && node_op(&t->head.nodes[i]) == CODE_INPUT)
-            return t->head.nodes[i].adjoint;
-    }
     array g;
     if (adjoint_of(a, &g) || g.size != 1)
         return (double)NAN;

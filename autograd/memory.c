@@ -170,11 +170,6 @@ void arena_rewind(arena *a, arena_mark mark)
         a->current->used = mark.chunk ? mark.used : 0;
 }
 
-void arena_reset(arena *a)
-{
-    arena_rewind(a, (arena_mark){NULL, 0});
-}
-
 void arena_free(arena *a)
 {
     for (arena_chunk *c = a->first, *next; c; c = next) {

@@ -36,7 +36,11 @@ void *arena_take(arena *a, size_t bytes); /* aligned to 64, not zeroed; NULL whe
 void *arena_zeros(arena *a, size_t bytes);
 arena_mark arena_here(const arena *a);
 void arena_rewind(arena *a, arena_mark mark);
-void arena_reset(arena *a);
+static inline void arena_reset(arena *a)
+{
+    if ((a->current = a->first))
+        a->first->used = 0;
+}
 void arena_free(arena *a);
 
 /* A flat array that grows in place where address space can be reserved, else by copying. */

@@ -224,9 +224,10 @@ void ad_reset(ad_tape *t)
     arena_reset(&t->scratch);
     t->status = AD_OK;
     t->error[0] = t->frame.note[0] = 0;
-    t->error_sited = t->kept = t->swept = false;
+    t->error_sited = t->kept = false;
+    t->head.swept = 0;
     t->paused = 0;
-    t->value_reads = 0;
+    t->head.value_reads = 0;
     t->frame.failed_node = NO_NODE;
     if (!new_epoch(t, 0))
         tape_fail(t, AD_NO_MEMORY, NULL, "reset: out of memory");

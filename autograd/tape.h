@@ -161,9 +161,7 @@ struct ad_tape {
     uint32_t n_epochs, n_scopes, scope, n_assigns, n_marks, n_retained;
     int paused;
     bool kept;          /* the last sweep left adjoints on all nodes */
-    bool swept;         /* there are adjoints to read */
     uint32_t swept_top; /* of nodes below this */
-    int64_t value_reads;
     struct param_entry *params;     /* uthash: parameter -> leaf */
     struct scope_path *scope_paths; /* uthash: full path of a scope */
     const char *rule_site;          /* while rules are recorded: the site of the operation they belong to */
