@@ -192,6 +192,17 @@ const elementwise elementwise_ops[AD_OP_COUNT_] = {
 #undef INTERVALS
 #undef INTERVALS_
 
+double elementwise_distance(int op, const double x[3])
+{
+    const elementwise *e = &elementwise_ops[op];
+    double y = e->value(x), d[3];
+    e->partials(1, x, y, d);
+    for (int k = 0; k < e->info.arity; k++)
+        if (isfinite(x[k]) && !isfinite(d[k]))
+            return 0;
+    return e->kink(x);
+}
+
 static const ad_op_info block_infos[] = {
 #define BLOCK(name_, arguments, doc_) {.name = #name_, .doc = doc_, .value = "", .partial = {"", "", ""}},
 #include "blocks.def"

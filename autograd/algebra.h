@@ -20,6 +20,9 @@ typedef struct elementwise {
 
 extern const elementwise elementwise_ops[AD_OP_COUNT_];
 
+/* Distance of the point from the nearest one without a finite derivative: a kink, or here, where it is infinite. */
+double elementwise_distance(int op, const double x[3]);
+
 /* Tests of the checks break one rule on purpose: in a library built for that, a variable says which. */
 #ifdef AD_MUTATION
 enum { MUTATE_NOTHING, MUTATE_SIGN, MUTATE_DROP, MUTATE_SWAP };

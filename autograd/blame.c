@@ -53,7 +53,7 @@ static bool formula_differs(int op, const double x[3], int *k, double *got, doub
     const elementwise *e = &elementwise_ops[op];
     double d[3];
     e->partials(1, x, e->value(x), d);
-    if (e->kink(x) < 1e-2)
+    if (elementwise_distance(op, x) < 1e-2)
         return false;
     for (*k = 0; *k < e->info.arity; ++*k) {
         double h = 1e-4 * fmax(1, fabs(x[*k])), p[3] = {x[0], x[1], x[2]}, at[4];
@@ -219,7 +219,7 @@ static double kink_distance(frame *f, uint32_t i)
     if (node_op(n) < AD_OP_COUNT_) {
         double x[3];
         operands(f, i, 0, x);
-        return elementwise_ops[node_op(n)].kink(x);
+        return elementwise_distance((int)node_op(n), x);
     }
     return b && b->op->kink && b->out.dtype != AD_I32 ? b->op->kink(f, b) : (double)INFINITY;
 }

@@ -103,7 +103,7 @@ static array element(const array *a, int64_t offset)
 static void multiply_one(const array *a, const array *b, bool add, const array *c)
 {
     bool ta, tb, tc;
-    int64_t lda, ldb, ldc;
+    int64_t lda = 0, ldb = 0, ldc = 0;
     layout(a, &ta, &lda);
     layout(b, &tb, &ldb);
     layout(c, &tc, &ldc);

@@ -42,15 +42,25 @@ static ad_status check_finite(frame *f, uint32_t i)
     return AD_NOT_FINITE;
 }
 
+/* nodes that are no elementwise operation on scalars */
+static ad_status forward_special(frame *f, uint32_t i)
+{
+    const unsigned code = node_op(&f->nodes[i]);
+    if (code == CODE_SCALAR_BLOCK || code == CODE_TENSOR)
+        return forward_block(f, i);
+    return code == CODE_GUARD && !guard_holds(f, i) ? guard_failed(f, i) : AD_OK;
+}
+
 ad_status sweep_forward(frame *f, uint32_t from)
 {
     node *nodes = f->nodes;
     const bool checking = f->context->check_finite;
+    const uint32_t end = f->n;
     f->note[0] = 0;
-    for (uint32_t i = from; i < f->n; i++) {
+    for (uint32_t i = from; i < end; i++) {
         node *n = &nodes[i];
         const uint32_t ia = node_a(n), ib = node_b(n);
-        ad_status s = AD_OK;
+        ad_status s;
         switch (node_op(n)) {
 #define OP1(name, ...) \
     case AD_OP_##name: \
@@ -65,20 +75,15 @@ ad_status sweep_forward(frame *f, uint32_t from)
         n->u.value = num_##name##_f64(nodes[ia].u.value, nodes[ib].u.value, nodes[node_a(n - 1)].u.value); \
         break;
 #include "ops.def"
-        case CODE_SCALAR_BLOCK:
-        case CODE_TENSOR:
-            s = forward_block(f, i);
-            break;
-        case CODE_GUARD:
-            if (!guard_holds(f, i))
-                s = guard_failed(f, i);
-            break;
+        case CODE_INPUT:
+            continue;
         default:
-            break;
+            if ((s = forward_special(f, i))) {
+                f->failed_node = i;
+                return s;
+            }
         }
-        if (!s && checking)
-            s = check_finite(f, i);
-        if (s) {
+        if (checking && (s = check_finite(f, i))) {
             f->failed_node = i;
             return s;
         }

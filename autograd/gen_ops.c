@@ -147,7 +147,7 @@ static void print_markdown(void)
     }
     puts("\n## Structured\n\n| function | meaning |\n|---|---|");
     for (unsigned i = 0; i < sizeof blocks / sizeof *blocks; i++)
-        printf("| `ad_%s(%s)` | %s |\n", blocks[i].name, blocks[i].arguments, blocks[i].doc);
+        printf(*blocks[i].arguments ? "| `ad_%s(%s)` | %s |\n" : "| %s%s | %s |\n", blocks[i].name, blocks[i].arguments, blocks[i].doc);
 }
 
 int main(int argc, char **argv)

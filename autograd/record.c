@@ -424,7 +424,7 @@ static double elementwise_kink(frame *f, block *b)
         double x[3] = {0, 0, 0};
         for (int k = 0; k < (int)b->n_args; k++)
             x[k] = array_get(&in[k], array_offset(&in[k], i));
-        nearest = fmin(nearest, elementwise_ops[b->code].kink(x));
+        nearest = fmin(nearest, elementwise_distance(b->code, x));
     }
     return nearest;
 }

@@ -68,6 +68,10 @@ void tape_sync(ad_tape *t)
         h->limit = 0;
         return;
     }
+    if (h->n_sites == 0 && h->n == 0) { /* a reset tape */
+        h->limit = t->room;
+        return;
+    }
     size_t nodes = t->node_pages.committed / sizeof(node), sites = t->site_pages.committed / sizeof(ad_site_);
     size_t limit = h->n + (sites - h->n_sites);
     if (limit > nodes)
@@ -89,6 +93,9 @@ bool tape_room(ad_tape *t, uint32_t more)
         tape_fail(t, AD_NO_MEMORY, NULL, "tape: out of memory for nodes");
         return false;
     }
+    size_t room = t->node_pages.committed / sizeof(node), room_sites = t->site_pages.committed / sizeof(ad_site_);
+    room = room < room_sites ? room : room_sites;
+    t->room = (uint32_t)(room < NO_NODE ? room : NO_NODE);
     tape_sync(t);
     return true;
 }
@@ -229,8 +236,12 @@ void ad_reset(ad_tape *t)
     t->paused = 0;
     t->head.value_reads = 0;
     t->frame.failed_node = NO_NODE;
-    if (!new_epoch(t, 0))
+    if (t->epoch_pages.committed) {
+        *(epoch_mark *)t->epoch_pages.base = (epoch_mark){++h->epoch, 0};
+        t->n_epochs = 1;
+    } else if (!new_epoch(t, 0)) {
         tape_fail(t, AD_NO_MEMORY, NULL, "reset: out of memory");
+    }
     if (!t->node_pages.base)
         tape_room(t, 1);
     else

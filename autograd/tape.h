@@ -158,6 +158,7 @@ struct ad_tape {
     arena memory, scratch;
     const ad_context *context;
     pages node_pages, site_pages, epoch_pages, scope_pages, assign_pages, mark_pages, retain_pages;
+    uint32_t room; /* nodes that fit, with a source site each */
     uint32_t n_epochs, n_scopes, scope, n_assigns, n_marks, n_retained;
     int paused;
     bool kept;          /* the last sweep left adjoints on all nodes */
