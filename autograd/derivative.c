@@ -1,9 +1,10 @@
 /* derivative.c - derivatives of functions, for callers who want no tape in sight; Hessian-vector products
  *
- * A Hessian-vector product is the tangent of the gradient: the reverse sweep is recorded once, and a forward
- * sweep over duals gives its tangents, many directions at a time. */
+ * A Hessian-vector product is the tangent of the gradient. Of a scalar program, the reverse sweep itself runs
+ * over duals. With tensors, the reverse sweep is recorded, and a forward sweep over duals gives its tangents;
+ * so does a whole Hessian, eight directions at a time. */
 #define AD_PLAIN
-#include "tape.h"
+#include "backward_dual.h"
 #include <string.h>
 
 static ad_status hvp_sweep(ad_tape *t, ad_var y, int n, const ad_var *x, int directions, const double *const *v,
@@ -16,6 +17,32 @@ static ad_status hvp_sweep(ad_tape *t, ad_var y, int n, const ad_var *x, int dir
     if (s)
         return s;
     return ad_rewind(t, mark);
+}
+
+/* AD_NOT_RECORDED without an error on the tape: there are tensors, go by the recorded gradient */
+static ad_status hvp_scalars(ad_tape *t, ad_var y, int n, const ad_var *x, const double *const *v, double *const *products)
+{
+    frame *f = &t->frame;
+    f->n = t->head.n;
+    if (!y.tape || is_constant(y))
+        return AD_NOT_RECORDED;
+    uint32_t top = tape_node(t, y, "hvp");
+    if (top == NO_NODE || !frame_scalars_only(f, top))
+        return t->status ? t->status : AD_NOT_RECORDED;
+    arena_mark mark = arena_here(&t->scratch);
+    uint32_t *ids = arena_take(&t->scratch, ((size_t)n + 1) * sizeof *ids);
+    ad_status s = ids ? AD_OK : AD_NO_MEMORY;
+    for (int k = 0; !s && k < n; k++) {
+        ids[k] = tape_node(t, x[k], "hvp");
+        s = ids[k] == NO_NODE ? t->status : node_op(&t->head.nodes[ids[k]]) == CODE_TENSOR ? AD_NOT_RECORDED : AD_OK;
+    }
+    f->n = t->head.n; /* constants among x have become nodes */
+    if (!s) {
+        s = sweep_backward_dual(f, top, n, ids, v, products);
+        frame_report(t, s, "hvp");
+    }
+    arena_rewind(&t->scratch, mark);
+    return s;
 }
 
 ad_status ad_hvp(ad_var y, int n, const ad_var *x, const double *const *v, double *const *products)
@@ -31,7 +58,9 @@ ad_status ad_hvp(ad_var y, int n, const ad_var *x, const double *const *v, doubl
     ad_var *gradients = memory_take(t->context, bytes);
     if (!gradients)
         tape_fail(t, AD_NO_MEMORY, NULL, "hvp: out of memory");
-    ad_status s = gradients ? hvp_sweep(t, y, n, x, 1, v, products, gradients) : t->status;
+    ad_status s = !gradients ? t->status : hvp_scalars(t, y, n, x, v, products);
+    if (gradients && s == AD_NOT_RECORDED && !t->status)
+        s = hvp_sweep(t, y, n, x, 1, v, products, gradients);
     memory_give(t->context, gradients, bytes);
     return s;
 }
