@@ -1,8 +1,8 @@
 /* ad.h - Tapegrad: reverse-mode automatic differentiation for C
  *
  * A tape records operations on scalars and tensors as they are computed; the same program is then
- * replayed: forward at new inputs, backward for gradients, over duals for tangents, or backward onto
- * the tape itself for derivatives of any order.
+ * replayed: forward at new inputs, backward for gradients, over duals for tangents, or backward
+ * onto the tape itself for derivatives of any order.
  *
  *     #include <tapegrad/ad.h>
  *
@@ -14,22 +14,22 @@
  *     double g2 = ad_grad(x2);               // 2
  *     ad_tape_free(t);
  *
- * MODEL.     A variable (ad_var) is 16 bytes by value: a node of a tape, or a constant. A scalar node is
- *            a double; a tensor node has a shape and a dtype. All operations take both, and broadcast as
- *            NumPy does. A scalar never changes a tensor's dtype; float meets double only after ad_cast.
- * OWNERSHIP. A tape owns its nodes and everything computed on it; ad_tape_free, ad_reset and ad_rewind
- *            release them. Tensors (ad_tensor) are reference counted and live outside tapes: ad_tensor_new
- *            gives one reference, ad_tensor_free drops one. Functions that take a tensor copy it, unless
- *            they say that they borrow it. Strings given as names are copied.
- * ERRORS.    Expression code need not check each call. The first error is kept on the tape: operations
- *            after it do nothing, values read as NaN, ad_backward and every other closing call return the
- *            status, ad_tape_error gives the text. ad_reset clears it. Nothing here aborts or prints.
- * THREADS.   One thread at a time for a tape or a workspace; any number of tapes, and of workspaces of one
+ * MODEL.     A variable (ad_var) is 16 bytes by value: a node of a tape, or a constant. A scalar
+ * node is a double; a tensor node has a shape and a dtype. All operations take both, and broadcast
+ * as NumPy does. A scalar never changes a tensor's dtype; float meets double only after ad_cast.
+ * OWNERSHIP. A tape owns its nodes and everything computed on it; ad_tape_free, ad_reset and
+ * ad_rewind release them. Tensors (ad_tensor) are reference counted and live outside tapes:
+ * ad_tensor_new gives one reference, ad_tensor_free drops one. Functions that take a tensor copy
+ * it, unless they say that they borrow it. Strings given as names are copied. ERRORS.    Expression
+ * code need not check each call. The first error is kept on the tape: operations after it do
+ * nothing, values read as NaN, ad_backward and every other closing call return the status,
+ * ad_tape_error gives the text. ad_reset clears it. Nothing here aborts or prints. THREADS.   One
+ * thread at a time for a tape or a workspace; any number of tapes, and of workspaces of one
  *            program, at once. There is no hidden state.
- * ORDER.     C does not say in which order arguments are evaluated. Under gcc and clang the names below are
- *            macros over functions of the same name, which record from left to right, pass the source line
- *            to the tape, and accept numbers for variables: ad_mul(2, x). Define AD_PLAIN before including
- *            to have the plain functions only; define AD_NO_SITES to leave the source lines out. */
+ * ORDER.     C does not say in which order arguments are evaluated. Under gcc and clang the names
+ * below are macros over functions of the same name, which record from left to right, pass the
+ * source line to the tape, and accept numbers for variables: ad_mul(2, x). Define AD_PLAIN before
+ * including to have the plain functions only; define AD_NO_SITES to leave the source lines out. */
 #ifndef TAPEGRAD_AD_H
 #define TAPEGRAD_AD_H
 
@@ -50,34 +50,36 @@
 #define AD_VERSION_MAJOR 0
 #define AD_VERSION_MINOR 1
 #define AD_VERSION_PATCH 0
-#define AD_VERSION "0.1.0"
+#define AD_VERSION       "0.1.0"
 
-#define AD_MAX_RANK 8             /* tensors have at most so many axes */
-#define AD_MAX_NODES (1u << 28)   /* a tape has at most so many nodes */
+#define AD_MAX_RANK  8          /* tensors have at most so many axes */
+#define AD_MAX_NODES (1u << 28) /* a tape has at most so many nodes */
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* ---- status ------------------------------------------------------------------------------------ */
+/* ---- status ------------------------------------------------------------------------------------
+ */
 
 typedef enum ad_status {
     AD_OK = 0,
-    AD_NO_MEMORY,     /* an allocation failed */
-    AD_NULL,          /* a null handle or pointer */
-    AD_STALE,         /* a handle older than a rewind or reset that removed its node */
-    AD_FOREIGN,       /* handles of two tapes in one operation */
-    AD_BAD_SHAPE,     /* shapes that do not fit, or too many axes */
-    AD_BAD_AXIS,      /* an axis out of range, or named twice */
-    AD_BAD_DTYPE,     /* an element type that does not fit */
-    AD_BAD_INDEX,     /* an index out of range */
-    AD_BAD_ARGUMENT,  /* any other argument that cannot be used */
-    AD_TOO_LARGE,     /* a size that overflows, or a full tape */
-    AD_MODIFIED,      /* a borrowed tensor was written after it was recorded */
-    AD_NOT_FINITE,    /* a NaN or infinity while the check is on */
-    AD_RETAPE,        /* a recorded comparison came out differently: record again */
-    AD_NOT_RECORDED,  /* something asked of a node that the sweep did not keep or the program lacks */
-    AD_MISMATCH,      /* a gradient check found a disagreement */
+    AD_NO_MEMORY,    /* an allocation failed */
+    AD_NULL,         /* a null handle or pointer */
+    AD_STALE,        /* a handle older than a rewind or reset that removed its node */
+    AD_FOREIGN,      /* handles of two tapes in one operation */
+    AD_BAD_SHAPE,    /* shapes that do not fit, or too many axes */
+    AD_BAD_AXIS,     /* an axis out of range, or named twice */
+    AD_BAD_DTYPE,    /* an element type that does not fit */
+    AD_BAD_INDEX,    /* an index out of range */
+    AD_BAD_ARGUMENT, /* any other argument that cannot be used */
+    AD_TOO_LARGE,    /* a size that overflows, or a full tape */
+    AD_MODIFIED,     /* a borrowed tensor was written after it was recorded */
+    AD_NOT_FINITE,   /* a NaN or infinity while the check is on */
+    AD_RETAPE,       /* a recorded comparison came out differently: record again */
+    AD_NOT_RECORDED, /* something asked of a node that the sweep did not keep or the program lacks
+                      */
+    AD_MISMATCH,     /* a gradient check found a disagreement */
     AD_STATUS_COUNT
 } ad_status;
 
@@ -86,12 +88,14 @@ AD_API const char *ad_status_name(ad_status status);
 /* The version of the library in use, such as "0.1.0". */
 AD_API const char *ad_version(void);
 
-/* ---- context ----------------------------------------------------------------------------------- */
+/* ---- context -----------------------------------------------------------------------------------
+ */
 
 /* Where memory comes from. allocate and release are as malloc and free, with the size told to both.
- * reserve takes address space without memory, commit turns its first `bytes` into memory (called with
- * growing sizes), and unreserve gives all back; leave the three NULL where address space cannot be
- * reserved: then a growing tape copies its nodes. All may be called from several threads at once. */
+ * reserve takes address space without memory, commit turns its first `bytes` into memory (called
+ * with growing sizes), and unreserve gives all back; leave the three NULL where address space
+ * cannot be reserved: then a growing tape copies its nodes. All may be called from several threads
+ * at once. */
 typedef struct ad_allocator {
     void *(*allocate)(void *user, size_t bytes);
     void (*release)(void *user, void *memory, size_t bytes);
@@ -104,18 +108,19 @@ typedef struct ad_allocator {
 typedef struct ad_context ad_context;
 typedef struct ad_context_config {
     const ad_allocator *allocator; /* NULL: malloc and, where there is one, virtual memory */
-    bool check_finite;             /* every operation is checked: the first NaN or infinity is an error */
-    bool checksum_borrowed;        /* replays also detect raw writes to borrowed tensors */
+    bool check_finite;      /* every operation is checked: the first NaN or infinity is an error */
+    bool checksum_borrowed; /* replays also detect raw writes to borrowed tensors */
 } ad_context_config;
 
-/* A context; NULL when out of memory. It must outlive what is made with it. Wherever a context is asked
- * for, NULL means the default: malloc, no checks. */
+/* A context; NULL when out of memory. It must outlive what is made with it. Wherever a context is
+ * asked for, NULL means the default: malloc, no checks. */
 AD_API ad_context *ad_context_new(const ad_context_config *config);
 AD_API void ad_context_free(ad_context *context);
 /* The allocator that a NULL config means, for wrapping. */
 AD_API ad_allocator ad_default_allocator(void);
 
-/* ---- tensors ----------------------------------------------------------------------------------- */
+/* ---- tensors -----------------------------------------------------------------------------------
+ */
 
 typedef enum ad_dtype { AD_F64 = 0, AD_F32, AD_I32 } ad_dtype;
 AD_API const char *ad_dtype_name(ad_dtype dtype); /* "double", "float", "int32" */
@@ -124,24 +129,28 @@ AD_API size_t ad_dtype_size(ad_dtype dtype);      /* in bytes */
 typedef struct ad_tensor ad_tensor;
 
 /* A tensor of zeros, row-major; rank 0 is one element. NULL on a bad shape or out of memory. */
-AD_API ad_tensor *ad_tensor_new(const ad_context *context, ad_dtype dtype, int rank, const int64_t *shape);
+AD_API ad_tensor *ad_tensor_new(const ad_context *context, ad_dtype dtype, int rank,
+                                const int64_t *shape);
 /* The same, holding a copy of `data`, elements in row-major order. */
-AD_API ad_tensor *ad_tensor_from(const ad_context *context, ad_dtype dtype, int rank, const int64_t *shape,
-                                 const void *data);
-AD_API ad_tensor *ad_tensor_retain(ad_tensor *tensor); /* one more reference; gives its argument back */
-AD_API void ad_tensor_free(ad_tensor *tensor);         /* one reference less; NULL is fine */
+AD_API ad_tensor *ad_tensor_from(const ad_context *context, ad_dtype dtype, int rank,
+                                 const int64_t *shape, const void *data);
+AD_API ad_tensor *
+ad_tensor_retain(ad_tensor *tensor);           /* one more reference; gives its argument back */
+AD_API void ad_tensor_free(ad_tensor *tensor); /* one reference less; NULL is fine */
 
-/* Views share the storage (and its version) of the tensor they are made from and hold a reference to it.
- * NULL when the arguments do not fit. `step` may be negative. */
+/* Views share the storage (and its version) of the tensor they are made from and hold a reference
+ * to it. NULL when the arguments do not fit. `step` may be negative. */
 AD_API ad_tensor *ad_tensor_permuted(ad_tensor *tensor, const int *axes);
-AD_API ad_tensor *ad_tensor_sliced(ad_tensor *tensor, int axis, int64_t start, int64_t stop, int64_t step);
+AD_API ad_tensor *ad_tensor_sliced(ad_tensor *tensor, int axis, int64_t start, int64_t stop,
+                                   int64_t step);
 
 AD_API ad_dtype ad_tensor_dtype(const ad_tensor *tensor);
 AD_API int ad_tensor_rank(const ad_tensor *tensor);
 AD_API const int64_t *ad_tensor_shape(const ad_tensor *tensor);
 AD_API const int64_t *ad_tensor_strides(const ad_tensor *tensor); /* in elements */
 AD_API int64_t ad_tensor_size(const ad_tensor *tensor);           /* number of elements */
-AD_API uint64_t ad_tensor_version(const ad_tensor *tensor);       /* raised by every write through the API */
+AD_API uint64_t
+ad_tensor_version(const ad_tensor *tensor); /* raised by every write through the API */
 /* The first element. Writing through ad_tensor_data counts as a write when the pointer is taken. */
 AD_API void *ad_tensor_data(ad_tensor *tensor);
 AD_API const void *ad_tensor_data_const(const ad_tensor *tensor);
@@ -154,8 +163,9 @@ AD_API ad_status ad_tensor_write(ad_tensor *tensor, const double *values);
 AD_API ad_status ad_tensor_fill(ad_tensor *tensor, double value);
 AD_API ad_status ad_tensor_copy(ad_tensor *to, const ad_tensor *from); /* same shape and dtype */
 
-/* A parameter: a named tensor that models own and tapes refer to. Its gradient belongs to the tape or
- * workspace that computed it. A parameter that is not trainable holds state (running statistics, moments). */
+/* A parameter: a named tensor that models own and tapes refer to. Its gradient belongs to the tape
+ * or workspace that computed it. A parameter that is not trainable holds state (running statistics,
+ * moments). */
 typedef struct ad_param ad_param;
 /* Takes over the caller's reference to `value`. NULL (and `value` released) when out of memory. */
 AD_API ad_param *ad_param_new(const char *name, ad_tensor *value, bool trainable);
@@ -165,7 +175,8 @@ AD_API ad_tensor *ad_param_value(const ad_param *param); /* borrowed */
 AD_API bool ad_param_trainable(const ad_param *param);
 AD_API void ad_param_set_trainable(ad_param *param, bool trainable);
 
-/* ---- tape -------------------------------------------------------------------------------------- */
+/* ---- tape --------------------------------------------------------------------------------------
+ */
 
 typedef struct ad_tape ad_tape;
 
@@ -184,15 +195,18 @@ typedef struct ad_mark {
     uint32_t nodes, epoch;
 } ad_mark;
 
-/* A tape; never NULL: out of memory gives a dead tape, on which every operation reports AD_NO_MEMORY. */
+/* A tape; never NULL: out of memory gives a dead tape, on which every operation reports
+ * AD_NO_MEMORY. */
 AD_API ad_tape *ad_tape_new(const ad_context *context);
 AD_API void ad_tape_free(ad_tape *tape);
 /* Removes all nodes, and the error; keeps the memory. O(1) in the number of nodes. */
 AD_API void ad_reset(ad_tape *tape);
-/* Marks the present end of the tape; ad_rewind removes what was recorded since (an error is kept). */
+/* Marks the present end of the tape; ad_rewind removes what was recorded since (an error is kept).
+ */
 AD_API ad_mark ad_mark_here(const ad_tape *tape);
 AD_API ad_status ad_rewind(ad_tape *tape, ad_mark mark);
-/* Between ad_pause and ad_resume (they nest) operations compute but do not record: results are constants. */
+/* Between ad_pause and ad_resume (they nest) operations compute but do not record: results are
+ * constants. */
 AD_API void ad_pause(ad_tape *tape);
 AD_API void ad_resume(ad_tape *tape);
 /* Names a layer or phase: nodes recorded until the matching pop carry the path of open scopes. */
@@ -204,35 +218,42 @@ AD_API void ad_set_step(ad_tape *tape, uint64_t step);
 
 AD_API ad_status ad_tape_status(const ad_tape *tape);
 /* The first error's text, such as
- * "matmul: (3,4) x (5,2): inner dimensions 4 and 5 differ (node 7, model.c:42)"; "" where there is none. */
+ * "matmul: (3,4) x (5,2): inner dimensions 4 and 5 differ (node 7, model.c:42)"; "" where there is
+ * none. */
 AD_API const char *ad_tape_error(const ad_tape *tape);
 
-/* ---- leaves ------------------------------------------------------------------------------------ */
+/* ---- leaves ------------------------------------------------------------------------------------
+ */
 
 /* An independent scalar, for which gradients are wanted. */
 AD_API ad_var ad_input(ad_tape *tape, double value);
 /* A scalar constant, of no tape. */
 AD_API ad_var ad_constant(double value);
-/* A tensor input, or a tensor without gradient, copied from `data` (row-major). AD_I32 has no gradient. */
-AD_API ad_var ad_input_array(ad_tape *tape, ad_dtype dtype, int rank, const int64_t *shape, const void *data);
-AD_API ad_var ad_constant_array(ad_tape *tape, ad_dtype dtype, int rank, const int64_t *shape, const void *data);
+/* A tensor input, or a tensor without gradient, copied from `data` (row-major). AD_I32 has no
+ * gradient. */
+AD_API ad_var ad_input_array(ad_tape *tape, ad_dtype dtype, int rank, const int64_t *shape,
+                             const void *data);
+AD_API ad_var ad_constant_array(ad_tape *tape, ad_dtype dtype, int rank, const int64_t *shape,
+                                const void *data);
 /* The same from a tensor. A tensor may be a strided view. */
 AD_API ad_var ad_input_tensor(ad_tape *tape, const ad_tensor *value);
 AD_API ad_var ad_constant_tensor(ad_tape *tape, const ad_tensor *value);
-/* An input that borrows the tensor's memory until reset or rewind (holding a reference). Writing it through
- * the API in between makes the next replay fail with AD_MODIFIED. */
+/* An input that borrows the tensor's memory until reset or rewind (holding a reference). Writing it
+ * through the API in between makes the next replay fail with AD_MODIFIED. */
 AD_API ad_var ad_bind(ad_tape *tape, ad_tensor *value);
-/* A parameter's leaf, borrowed likewise; the same node each time it is asked for on one tape. It needs a
- * gradient if the parameter is trainable. */
+/* A parameter's leaf, borrowed likewise; the same node each time it is asked for on one tape. It
+ * needs a gradient if the parameter is trainable. */
 AD_API ad_var ad_use(ad_tape *tape, ad_param *param);
 /* The same value, through which no gradient flows. */
 AD_API ad_var ad_stop_gradient(ad_var a);
-/* Records that, when a program made of this tape runs, or at ad_commit, `state`'s parameter becomes `value`,
- * after all reads. `state` must be the handle of ad_use. Recording itself changes nothing. */
+/* Records that, when a program made of this tape runs, or at ad_commit, `state`'s parameter becomes
+ * `value`, after all reads. `state` must be the handle of ad_use. Recording itself changes nothing.
+ */
 AD_API ad_status ad_assign(ad_var state, ad_var value);
 AD_API ad_status ad_commit(ad_tape *tape);
 
-/* ---- reading ----------------------------------------------------------------------------------- */
+/* ---- reading -----------------------------------------------------------------------------------
+ */
 
 /* A scalar's value (also that of a tensor of one element); NaN on error. */
 AD_API double ad_value(ad_var a);
@@ -245,50 +266,56 @@ AD_API bool ad_is_tensor(ad_var a);
 /* All elements in row-major order as doubles; as a new tensor (NULL on error). */
 AD_API ad_status ad_read(ad_var a, double *out);
 AD_API ad_tensor *ad_read_tensor(ad_var a);
-/* The adjoint left by the last backward pass, for inputs, parameters and retained nodes (all nodes after
- * ad_backward_keep); 0 where the output does not depend on it; NaN on error. */
+/* The adjoint left by the last backward pass, for inputs, parameters and retained nodes (all nodes
+ * after ad_backward_keep); 0 where the output does not depend on it; NaN on error. */
 AD_API double ad_grad(ad_var a);
 AD_API ad_status ad_grad_read(ad_var a, double *out);
 AD_API ad_tensor *ad_grad_tensor(ad_var a);
 
-/* ---- replays ----------------------------------------------------------------------------------- */
+/* ---- replays -----------------------------------------------------------------------------------
+ */
 
-/* Backward from a scalar (or a tensor of one element). Twice gives the same gradients, not their double. */
+/* Backward from a scalar (or a tensor of one element). Twice gives the same gradients, not their
+ * double. */
 AD_API ad_status ad_backward(ad_var y);
 /* The same, adding to the gradients that inputs and parameters have already. */
 AD_API ad_status ad_backward_add(ad_var y);
 /* The same, keeping every node's adjoint. */
 AD_API ad_status ad_backward_keep(ad_var y);
-/* Vector-Jacobian product: backward from several outputs with given seeds. seeds[i] has the elements of
- * outputs[i], row-major; NULL means all ones. */
+/* Vector-Jacobian product: backward from several outputs with given seeds. seeds[i] has the
+ * elements of outputs[i], row-major; NULL means all ones. */
 AD_API ad_status ad_vjp(int n, const ad_var *outputs, const double *const *seeds);
 /* Asks that an intermediate node's adjoint be kept by backward passes. */
 AD_API ad_status ad_retain(ad_var a);
 
-/* Changes an input's value; ad_replay then recomputes all nodes. AD_RETAPE when a recorded comparison came
- * out differently. */
+/* Changes an input's value; ad_replay then recomputes all nodes. AD_RETAPE when a recorded
+ * comparison came out differently. */
 AD_API ad_status ad_set(ad_var input, double value);
 AD_API ad_status ad_set_array(ad_var input, const double *values);
 AD_API ad_status ad_replay(ad_tape *tape);
 
-/* Forward over duals: Jacobian-vector products in `directions` directions at once. tangents[i] holds, for
- * inputs[i], direction after direction, its elements; results[j] likewise for outputs[j]. Inputs may be any
- * nodes; those not named have tangent 0. */
-AD_API ad_status ad_jvp(int n_inputs, const ad_var *inputs, const double *const *tangents, int n_outputs,
-                        const ad_var *outputs, double *const *results, int directions);
+/* Forward over duals: Jacobian-vector products in `directions` directions at once. tangents[i]
+ * holds, for inputs[i], direction after direction, its elements; results[j] likewise for
+ * outputs[j]. Inputs may be any nodes; those not named have tangent 0. */
+AD_API ad_status ad_jvp(int n_inputs, const ad_var *inputs, const double *const *tangents,
+                        int n_outputs, const ad_var *outputs, double *const *results,
+                        int directions);
 
-/* Backward, recorded: the gradients of y as variables of the same tape, differentiable again. For a tensor
- * y the gradient of its sum. ad_gradients shares the work between several x. */
+/* Backward, recorded: the gradients of y as variables of the same tape, differentiable again. For a
+ * tensor y the gradient of its sum. ad_gradients shares the work between several x. */
 AD_API ad_var ad_grad_of(ad_var y, ad_var x);
 AD_API ad_status ad_gradients(ad_var y, int n, const ad_var *x, ad_var *gradients);
 /* The same for several outputs with cotangents that are variables themselves (null: ones). */
-AD_API ad_status ad_gradients_seeded(int m, const ad_var *y, const ad_var *cotangents, int n, const ad_var *x,
-                                     ad_var *gradients);
+AD_API ad_status ad_gradients_seeded(int m, const ad_var *y, const ad_var *cotangents, int n,
+                                     const ad_var *x, ad_var *gradients);
 
-/* Hessian-vector product of a scalar y: products[i] = sum_j d2y/dx_i dx_j v_j, backward over duals. */
-AD_API ad_status ad_hvp(ad_var y, int n, const ad_var *x, const double *const *v, double *const *products);
+/* Hessian-vector product of a scalar y: products[i] = sum_j d2y/dx_i dx_j v_j, backward over duals.
+ */
+AD_API ad_status ad_hvp(ad_var y, int n, const ad_var *x, const double *const *v,
+                        double *const *products);
 
-/* ---- derivatives of functions, without touching a tape ------------------------------------------ */
+/* ---- derivatives of functions, without touching a tape ------------------------------------------
+ */
 
 /* A function of n variables, written as expression code; returns one variable. */
 typedef ad_var (*ad_function)(const ad_var *x, void *user);
@@ -297,18 +324,20 @@ typedef void (*ad_functions)(const ad_var *x, ad_var *y, void *user);
 
 /* Gradient of a scalar function; *value may be asked for too (NULL: not). */
 AD_API ad_status ad_gradient(ad_function f, void *user, int n, const double *x, double *gradient);
-AD_API ad_status ad_value_and_gradient(ad_function f, void *user, int n, const double *x, double *value,
-                                       double *gradient);
+AD_API ad_status ad_value_and_gradient(ad_function f, void *user, int n, const double *x,
+                                       double *value, double *gradient);
 /* Jacobian, row-major m x n; forward or backward, whichever is shorter. */
-AD_API ad_status ad_jacobian(ad_functions f, void *user, int n, const double *x, int m, double *jacobian);
+AD_API ad_status ad_jacobian(ad_functions f, void *user, int n, const double *x, int m,
+                             double *jacobian);
 /* Hessian, n x n, symmetric; by Hessian-vector products. */
 AD_API ad_status ad_hessian(ad_function f, void *user, int n, const double *x, double *hessian);
 
-/* ---- guards ------------------------------------------------------------------------------------ */
+/* ---- guards ------------------------------------------------------------------------------------
+ */
 
-/* Comparisons of scalars for C's own `if`: they leave a guard on the tape, and a replay in which the
- * comparison would come out differently returns AD_RETAPE. false on error. For masks that select element by
- * element see ad_less and ad_where. */
+/* Comparisons of scalars for C's own `if`: they leave a guard on the tape, and a replay in which
+ * the comparison would come out differently returns AD_RETAPE. false on error. For masks that
+ * select element by element see ad_less and ad_where. */
 AD_API bool ad_lt(ad_var a, ad_var b);
 AD_API bool ad_le(ad_var a, ad_var b);
 AD_API bool ad_gt(ad_var a, ad_var b);
@@ -316,23 +345,26 @@ AD_API bool ad_ge(ad_var a, ad_var b);
 AD_API bool ad_eq(ad_var a, ad_var b);
 AD_API bool ad_ne(ad_var a, ad_var b);
 
-/* ---- structured operations ---------------------------------------------------------------------- */
+/* ---- structured operations ----------------------------------------------------------------------
+ */
 /* Axes count from 0; negative ones from the end. Shapes are written (2,3). */
 
-/* Products. matmul: (...,m,k) x (...,k,n) -> (...,m,n), leading axes broadcast; a vector stands for a row
- * on the left, a column on the right. dot: (n) x (n) -> scalar. outer: (m) x (n) -> (m,n). */
+/* Products. matmul: (...,m,k) x (...,k,n) -> (...,m,n), leading axes broadcast; a vector stands for
+ * a row on the left, a column on the right. dot: (n) x (n) -> scalar. outer: (m) x (n) -> (m,n). */
 AD_API ad_var ad_matmul(ad_var a, ad_var b);
 AD_API ad_var ad_dot(ad_var a, ad_var b);
 AD_API ad_var ad_outer(ad_var a, ad_var b);
 
-/* Reductions over all elements (to a scalar in double) or over some axes. keep leaves reduced axes with
- * size 1. Of equal extremes the first gets the gradient. var and std divide by n - correction. */
+/* Reductions over all elements (to a scalar in double) or over some axes. keep leaves reduced axes
+ * with size 1. Of equal extremes the first gets the gradient. var and std divide by n - correction.
+ */
 AD_API ad_var ad_sum(ad_var a);
 AD_API ad_var ad_mean(ad_var a);
 AD_API ad_var ad_prod(ad_var a);
 AD_API ad_var ad_amax(ad_var a);
 AD_API ad_var ad_amin(ad_var a);
-AD_API ad_var ad_norm(ad_var a); /* square root of the sum of squares, without overflow; derivative 0 at 0 */
+AD_API ad_var
+ad_norm(ad_var a); /* square root of the sum of squares, without overflow; derivative 0 at 0 */
 AD_API ad_var ad_logsumexp(ad_var a);
 AD_API ad_var ad_var_of(ad_var a, int correction);
 AD_API ad_var ad_std(ad_var a, int correction);
@@ -362,7 +394,8 @@ AD_API ad_var ad_transpose(ad_var a); /* the last two axes */
 AD_API ad_var ad_expand(ad_var a, int rank, const int64_t *shape);
 AD_API ad_var ad_slice(ad_var a, int axis, int64_t start, int64_t stop, int64_t step);
 AD_API ad_var ad_flip(ad_var a, int axis);
-AD_API ad_var ad_repeat(ad_var a, int axis, int64_t times); /* the whole, `times` times along the axis */
+AD_API ad_var ad_repeat(ad_var a, int axis,
+                        int64_t times); /* the whole, `times` times along the axis */
 AD_API ad_var ad_concat(int n, const ad_var *parts, int axis);
 /* Joins along a new axis; scalars to a vector of doubles. */
 AD_API ad_var ad_stack(int n, const ad_var *parts, int axis);
@@ -386,28 +419,32 @@ AD_API ad_var ad_scatter_add(ad_var a, int axis, ad_var indices, ad_var source);
 /* float <-> double, and to int32 (towards zero, no gradient). */
 AD_API ad_var ad_cast(ad_var a, ad_dtype dtype);
 
-/* Networks. softmax and log_softmax along an axis. maxout: axis of size n*pieces -> n, the largest of each
- * `pieces` neighbours. softmax_cross_entropy: logits (N,C) and targets, either (N) int32 classes or (N,C)
- * probabilities -> losses (N): logsumexp(z) sum(y) - sum(y z). */
+/* Networks. softmax and log_softmax along an axis. maxout: axis of size n*pieces -> n, the largest
+ * of each `pieces` neighbours. softmax_cross_entropy: logits (N,C) and targets, either (N) int32
+ * classes or (N,C) probabilities -> losses (N): logsumexp(z) sum(y) - sum(y z). */
 AD_API ad_var ad_softmax(ad_var a, int axis);
 AD_API ad_var ad_log_softmax(ad_var a, int axis);
 AD_API ad_var ad_maxout(ad_var a, int axis, int pieces);
 AD_API ad_var ad_softmax_cross_entropy(ad_var logits, ad_var targets);
 
-/* Random tensors, without gradient: counter-based (Philox 4x32-10), so that a draw depends on the tape's
- * seed, the key and the step only - not on the order of recording, nor on threads. */
-AD_API ad_var ad_random_uniform(ad_tape *tape, uint64_t key, ad_dtype dtype, int rank, const int64_t *shape);
-AD_API ad_var ad_random_normal(ad_tape *tape, uint64_t key, ad_dtype dtype, int rank, const int64_t *shape);
+/* Random tensors, without gradient: counter-based (Philox 4x32-10), so that a draw depends on the
+ * tape's seed, the key and the step only - not on the order of recording, nor on threads. */
+AD_API ad_var ad_random_uniform(ad_tape *tape, uint64_t key, ad_dtype dtype, int rank,
+                                const int64_t *shape);
+AD_API ad_var ad_random_normal(ad_tape *tape, uint64_t key, ad_dtype dtype, int rank,
+                               const int64_t *shape);
 AD_API ad_var ad_random_bernoulli(ad_tape *tape, uint64_t key, double p, ad_dtype dtype, int rank,
                                   const int64_t *shape);
 AD_API ad_var ad_random_permutation(ad_tape *tape, uint64_t key, int32_t n);
 /* The same draws outside tapes, written to a tensor. */
 AD_API ad_status ad_draw_uniform(ad_tensor *to, uint64_t seed, uint64_t key, uint64_t step);
 AD_API ad_status ad_draw_normal(ad_tensor *to, uint64_t seed, uint64_t key, uint64_t step);
-AD_API ad_status ad_draw_bernoulli(ad_tensor *to, double p, uint64_t seed, uint64_t key, uint64_t step);
+AD_API ad_status ad_draw_bernoulli(ad_tensor *to, double p, uint64_t seed, uint64_t key,
+                                   uint64_t step);
 AD_API ad_status ad_draw_permutation(ad_tensor *to, uint64_t seed, uint64_t key, uint64_t step);
 
-/* ---- a user's own operation --------------------------------------------------------------------- */
+/* ---- a user's own operation ---------------------------------------------------------------------
+ */
 
 typedef struct ad_array { /* what a custom operation sees: contiguous doubles, row-major */
     double *data;
@@ -416,40 +453,46 @@ typedef struct ad_array { /* what a custom operation sees: contiguous doubles, r
     const int64_t *shape;
 } ad_array;
 
-/* Function pointers of one operation with n arguments and one result. All values are passed as doubles.
- * adjoint gets the cotangent of y and adds to da[k].data (NULL where not needed). tangent writes dy from
- * da[k] (all present; zeros where nothing flows). adjoint or tangent may be NULL: sweeps that would need it
- * report AD_NOT_RECORDED. A function returns false to report failure. `record`, where given, writes the
- * cotangents of the arguments as variables, which makes higher derivatives possible. */
+/* Function pointers of one operation with n arguments and one result. All values are passed as
+ * doubles. adjoint gets the cotangent of y and adds to da[k].data (NULL where not needed). tangent
+ * writes dy from da[k] (all present; zeros where nothing flows). adjoint or tangent may be NULL:
+ * sweeps that would need it report AD_NOT_RECORDED. A function returns false to report failure.
+ * `record`, where given, writes the cotangents of the arguments as variables, which makes higher
+ * derivatives possible. */
 typedef struct ad_operation {
     const char *name;
     bool (*value)(void *user, int n, const ad_array *a, ad_array *y);
-    bool (*adjoint)(void *user, int n, const ad_array *a, const ad_array *y, const ad_array *dy, ad_array *da);
-    bool (*tangent)(void *user, int n, const ad_array *a, const ad_array *y, const ad_array *da, ad_array *dy);
+    bool (*adjoint)(void *user, int n, const ad_array *a, const ad_array *y, const ad_array *dy,
+                    ad_array *da);
+    bool (*tangent)(void *user, int n, const ad_array *a, const ad_array *y, const ad_array *da,
+                    ad_array *dy);
     void (*record)(void *user, int n, const ad_var *a, ad_var y, ad_var dy, ad_var *da);
 } ad_operation;
 
-/* y = operation(args): rank 0 gives a scalar, else a double tensor of the given shape. `operation` and
- * `user` must outlive the tape and programs captured from it. */
-AD_API ad_var ad_call(ad_tape *tape, const ad_operation *operation, void *user, int n, const ad_var *args,
-                      int rank, const int64_t *shape);
+/* y = operation(args): rank 0 gives a scalar, else a double tensor of the given shape. `operation`
+ * and `user` must outlive the tape and programs captured from it. */
+AD_API ad_var ad_call(ad_tape *tape, const ad_operation *operation, void *user, int n,
+                      const ad_var *args, int rank, const int64_t *shape);
 
-/* ---- programs ----------------------------------------------------------------------------------- */
+/* ---- programs -----------------------------------------------------------------------------------
+ */
 
 typedef struct ad_program ad_program;
 typedef struct ad_workspace ad_workspace;
 
 enum {
-    AD_VALUES = 0,   /* outputs only */
-    AD_GRADIENT = 1, /* and the gradient of the first output (a scalar) with respect to every input */
+    AD_VALUES = 0, /* outputs only */
+    AD_GRADIENT =
+        1, /* and the gradient of the first output (a scalar) with respect to every input */
 };
 
-/* Captures what the outputs and the recorded assignments depend on. The inputs, scalars or tensors, become
- * slots in the order given; parameters and states are found by themselves. A tape input that is not listed is an
- * error (AD_NOT_RECORDED); constants are kept. The program is immutable and shared by threads; parameters must
- * outlive it. NULL on error, with the text on the tape. The tape is not changed and may be freed. */
-AD_API ad_program *ad_program_capture(ad_tape *tape, int n_inputs, const ad_var *inputs, int n_outputs,
-                                      const ad_var *outputs, int flags);
+/* Captures what the outputs and the recorded assignments depend on. The inputs, scalars or tensors,
+ * become slots in the order given; parameters and states are found by themselves. A tape input that
+ * is not listed is an error (AD_NOT_RECORDED); constants are kept. The program is immutable and
+ * shared by threads; parameters must outlive it. NULL on error, with the text on the tape. The tape
+ * is not changed and may be freed. */
+AD_API ad_program *ad_program_capture(ad_tape *tape, int n_inputs, const ad_var *inputs,
+                                      int n_outputs, const ad_var *outputs, int flags);
 AD_API void ad_program_free(ad_program *program);
 AD_API int64_t ad_program_input_size(const ad_program *program, int slot);
 AD_API int64_t ad_program_output_size(const ad_program *program, int slot);
@@ -462,60 +505,67 @@ AD_API int64_t ad_program_bytes(const ad_program *program);
 AD_API ad_workspace *ad_workspace_new(const ad_program *program);
 AD_API void ad_workspace_free(ad_workspace *workspace);
 AD_API const char *ad_workspace_error(const ad_workspace *workspace);
-/* Runs at new inputs: x holds the elements of all inputs, one after the other, as doubles (NULL: as set
- * by ad_workspace_set); out gets the elements of all outputs, then the gradient (NULL: read by
- * ad_workspace_read). Allocates nothing from the second run on. States are committed after all reads. */
+/* Runs at new inputs: x holds the elements of all inputs, one after the other, as doubles (NULL: as
+ * set by ad_workspace_set); out gets the elements of all outputs, then the gradient (NULL: read by
+ * ad_workspace_read). Allocates nothing from the second run on. States are committed after all
+ * reads. */
 AD_API ad_status ad_run(ad_workspace *workspace, const double *x, double *out);
 AD_API ad_status ad_workspace_set(ad_workspace *workspace, int input, const ad_tensor *value);
 AD_API ad_status ad_workspace_set_scalar(ad_workspace *workspace, int input, double value);
 AD_API ad_status ad_workspace_read(const ad_workspace *workspace, int output, double *out);
 AD_API ad_status ad_workspace_read_gradient(const ad_workspace *workspace, int input, double *out);
 /* Gradient with respect to a parameter, of a program captured with AD_GRADIENT. */
-AD_API ad_status ad_workspace_read_param_gradient(const ad_workspace *workspace, int slot, double *out);
-/* Lets this workspace read and assign another tensor in place of a parameter's own (same shape and dtype). */
+AD_API ad_status ad_workspace_read_param_gradient(const ad_workspace *workspace, int slot,
+                                                  double *out);
+/* Lets this workspace read and assign another tensor in place of a parameter's own (same shape and
+ * dtype). */
 AD_API ad_status ad_workspace_bind(ad_workspace *workspace, int parameter_slot, ad_tensor *value);
 /* The step number on which random operations draw; a run raises it by one. */
 AD_API void ad_workspace_set_step(ad_workspace *workspace, uint64_t step);
 
-/* ---- gradient check ------------------------------------------------------------------------------ */
+/* ---- gradient check
+ * ------------------------------------------------------------------------------ */
 
 typedef struct ad_check_options {
-    bool second_order;   /* check Hessian-vector products too */
-    bool random_seeds;   /* several outputs or a tensor output: random cotangents in place of ones */
-    uint64_t seed;       /* of the random cotangents and directions */
-    double slack;        /* multiplies the rounding bound; 0 means 1 */
+    bool second_order; /* check Hessian-vector products too */
+    bool random_seeds; /* several outputs or a tensor output: random cotangents in place of ones */
+    uint64_t seed;     /* of the random cotangents and directions */
+    double slack;      /* multiplies the rounding bound; 0 means 1 */
     bool no_differences; /* leave out the third opinion */
 } ad_check_options;
 
 typedef struct ad_check_report {
-    ad_status status;      /* AD_OK, AD_MISMATCH, or the error that stopped the check */
+    ad_status status; /* AD_OK, AD_MISMATCH, or the error that stopped the check */
     bool passed;
-    int64_t elements;      /* gradient elements compared */
-    double worst_ulps;     /* of reverse against duals, in units of the rounding bound's u */
+    int64_t elements;        /* gradient elements compared */
+    double worst_ulps;       /* of reverse against duals, in units of the rounding bound's u */
     double worst_difference; /* relative, against central differences, kinks left out */
-    int kinks;             /* operations at or near a kink */
-    /* where it disagrees: the first wrong operation and its local partial, or the wrong gradient element */
+    int kinks;               /* operations at or near a kink */
+    /* where it disagrees: the first wrong operation and its local partial, or the wrong gradient
+     * element */
     char operation[32], site[96], scope[96];
-    int64_t node;          /* -1 where no operation could be blamed */
-    int argument;          /* which operand's partial */
+    int64_t node;           /* -1 where no operation could be blamed */
+    int argument;           /* which operand's partial */
     int64_t input, element; /* the gradient element that showed it */
-    double at[3];          /* the operation's first inputs */
+    double at[3];           /* the operation's first inputs */
     double got, want;
-    char text[1536];       /* all of this as readable lines, kinks too */
+    char text[1536]; /* all of this as readable lines, kinks too */
 } ad_check_report;
 
-/* Reverse mode against duals (within rounding), and both against central differences, at x, for every
- * element; a disagreement is traced to the operation at fault. Returns report->status. */
-AD_API ad_status ad_gradcheck(ad_function f, void *user, int n, const double *x, const ad_check_options *options,
-                              ad_check_report *report);
+/* Reverse mode against duals (within rounding), and both against central differences, at x, for
+ * every element; a disagreement is traced to the operation at fault. Returns report->status. */
+AD_API ad_status ad_gradcheck(ad_function f, void *user, int n, const double *x,
+                              const ad_check_options *options, ad_check_report *report);
 /* The same for a function of tensors (float or double) and any output. */
 AD_API ad_status ad_gradcheck_tensors(ad_function f, void *user, int n, ad_tensor *const *x,
                                       const ad_check_options *options, ad_check_report *report);
 /* Checks a gradient that a user derived by hand: `gradient` has n numbers. */
-AD_API ad_status ad_gradcheck_against(ad_function f, void *user, int n, const double *x, const double *gradient,
-                                      const ad_check_options *options, ad_check_report *report);
+AD_API ad_status ad_gradcheck_against(ad_function f, void *user, int n, const double *x,
+                                      const double *gradient, const ad_check_options *options,
+                                      ad_check_report *report);
 
-/* ---- introspection -------------------------------------------------------------------------------- */
+/* ---- introspection
+ * -------------------------------------------------------------------------------- */
 
 typedef enum ad_node_kind {
     AD_NODE_INPUT,
@@ -555,7 +605,8 @@ typedef struct ad_stats {
     int64_t node_bytes;   /* nodes, adjoints included */
     int64_t tensor_bytes; /* values, descriptors and adjoints of tensors, as allocated */
     int64_t site_bytes;   /* source lines and scopes */
-    int64_t value_reads;  /* ad_value calls on recorded variables: branches on them are not guarded */
+    int64_t
+        value_reads; /* ad_value calls on recorded variables: branches on them are not guarded */
 } ad_stats;
 AD_API ad_stats ad_tape_stats(const ad_tape *tape);
 
@@ -563,7 +614,7 @@ typedef struct ad_op_info {
     const char *name, *doc;
     int arity; /* 0: any number */
     bool elementwise;
-    double low[3], high[3]; /* of elementwise ones: intervals where tests draw arguments */
+    double low[3], high[3];         /* of elementwise ones: intervals where tests draw arguments */
     const char *value, *partial[3]; /* C source in a, b, c, y, g; "" for structured ones */
 } ad_op_info;
 AD_API int ad_op_count(void);
@@ -574,11 +625,13 @@ AD_API double ad_op_value(int op, const double args[3]);
 
 /* How often each operation occurs: counts has ad_op_count() elements. */
 AD_API ad_status ad_tape_counts(const ad_tape *tape, int64_t *counts);
-/* The tape as a table: node, operation, parents, shape, value, adjoint, site. first..last, last < 0: to the
- * end. */
+/* The tape as a table: node, operation, parents, shape, value, adjoint, site. first..last, last <
+ * 0: to the end. */
 AD_API ad_status ad_tape_print(const ad_tape *tape, FILE *to);
-/* Values, tangents along each of the n inputs, and adjoints after ad_backward_keep(y), side by side. */
-AD_API ad_status ad_trace_print(ad_var y, int n, const ad_var *x, const char *const *names, FILE *to);
+/* Values, tangents along each of the n inputs, and adjoints after ad_backward_keep(y), side by
+ * side. */
+AD_API ad_status ad_trace_print(ad_var y, int n, const ad_var *x, const char *const *names,
+                                FILE *to);
 /* The graph in Graphviz' language. */
 AD_API ad_status ad_tape_dot(const ad_tape *tape, FILE *to);
 

@@ -1,8 +1,8 @@
 /* ad_record.h - the path that records a scalar operation, inlined into the caller; include ad.h
  *
- * Users need not read this. The fast path is one test and three stores: the tape's limit covers room for
- * nodes and for source sites, and it is 0 when there is anything to report (an error, a pause, a dead
- * tape), so that every other case goes to the library's ad_record functions. */
+ * Users need not read this. The fast path is one test and three stores: the tape's limit covers
+ * room for nodes and for source sites, and it is 0 when there is anything to report (an error, a
+ * pause, a dead tape), so that every other case goes to the library's ad_record functions. */
 #ifndef TAPEGRAD_AD_RECORD_H
 #define TAPEGRAD_AD_RECORD_H
 
@@ -16,8 +16,8 @@
 extern "C" {
 #endif
 
-/* 24 bytes: operation and operands in one word (8 + 28 + 28 bits), the value or the descriptor of a tensor, and the
- * adjoint, which is zero outside of sweeps except where it is kept */
+/* 24 bytes: operation and operands in one word (8 + 28 + 28 bits), the value or the descriptor of a
+ * tensor, and the adjoint, which is zero outside of sweeps except where it is kept */
 typedef struct ad_node_ {
     uint64_t code;
     union {
@@ -76,7 +76,8 @@ static inline bool ad_hot1_(const ad_head_ *t, ad_var a)
 
 static inline bool ad_hot2_(const ad_head_ *t, ad_var a, ad_var b)
 {
-    return t && t->n < t->limit && a.tape == b.tape && (ad_apart_(t, a) | ad_apart_(t, b)) < AD_TENSOR_BIT_;
+    return t && t->n < t->limit && a.tape == b.tape &&
+           (ad_apart_(t, a) | ad_apart_(t, b)) < AD_TENSOR_BIT_;
 }
 
 static inline double ad_number_(const ad_head_ *t, ad_var a)
@@ -84,7 +85,8 @@ static inline double ad_number_(const ad_head_ *t, ad_var a)
     return t->nodes[a.u.node.id].u.value;
 }
 
-static inline ad_var ad_push_(ad_head_ *t, unsigned op, uint32_t a, uint32_t b, double value, const char *site)
+static inline ad_var ad_push_(ad_head_ *t, unsigned op, uint32_t a, uint32_t b, double value,
+                              const char *site)
 {
     uint32_t n = t->n;
     ad_node_ *node = &t->nodes[n];
@@ -131,20 +133,40 @@ static inline double ad_value_at_(ad_var a)
 static inline double ad_grad_at_(ad_var a)
 {
     const ad_head_ *t = (const ad_head_ *)(const void *)a.tape;
-    if (!AD_LIKELY_(t && t->limit && t->swept && ad_apart_(t, a) < t->n && (t->nodes[a.u.node.id].code & 255) == 240))
+    if (!AD_LIKELY_(t && t->limit && t->swept && ad_apart_(t, a) < t->n &&
+                    (t->nodes[a.u.node.id].code & 255) == 240))
         return (ad_grad)(a);
     return t->nodes[a.u.node.id].adjoint;
 }
 
 #ifndef __cplusplus
-static inline bool ad_guard_lt_(ad_var a, ad_var b, const char *site) { return ad_guard_(0, a, b, site); }
-static inline bool ad_guard_le_(ad_var a, ad_var b, const char *site) { return ad_guard_(1, a, b, site); }
-static inline bool ad_guard_gt_(ad_var a, ad_var b, const char *site) { return ad_guard_(2, a, b, site); }
-static inline bool ad_guard_ge_(ad_var a, ad_var b, const char *site) { return ad_guard_(3, a, b, site); }
-static inline bool ad_guard_eq_(ad_var a, ad_var b, const char *site) { return ad_guard_(4, a, b, site); }
-static inline bool ad_guard_ne_(ad_var a, ad_var b, const char *site) { return ad_guard_(5, a, b, site); }
+static inline bool ad_guard_lt_(ad_var a, ad_var b, const char *site)
+{
+    return ad_guard_(0, a, b, site);
+}
+static inline bool ad_guard_le_(ad_var a, ad_var b, const char *site)
+{
+    return ad_guard_(1, a, b, site);
+}
+static inline bool ad_guard_gt_(ad_var a, ad_var b, const char *site)
+{
+    return ad_guard_(2, a, b, site);
+}
+static inline bool ad_guard_ge_(ad_var a, ad_var b, const char *site)
+{
+    return ad_guard_(3, a, b, site);
+}
+static inline bool ad_guard_eq_(ad_var a, ad_var b, const char *site)
+{
+    return ad_guard_(4, a, b, site);
+}
+static inline bool ad_guard_ne_(ad_var a, ad_var b, const char *site)
+{
+    return ad_guard_(5, a, b, site);
+}
 
-/* numbers for variables: _Generic selects the function, so that only the chosen one sees the argument */
+/* numbers for variables: _Generic selects the function, so that only the chosen one sees the
+ * argument */
 static inline ad_var ad_lift_var_(ad_var a) { return a; }
 static inline ad_var ad_lift_number_(double a)
 {
@@ -153,30 +175,40 @@ static inline ad_var ad_lift_number_(double a)
     y.u.constant = a;
     return y;
 }
-#define AD_LIFT_(a) _Generic((a), ad_var: ad_lift_var_, default: ad_lift_number_)(a)
+#define AD_LIFT_(a) _Generic((a), ad_var : ad_lift_var_, default : ad_lift_number_)(a)
 
 #ifdef AD_NO_SITES
 #define AD_SITE_ ((const char *)0)
 #else
 #define AD_TEXT_(x) #x
 #define AD_LINE_(x) AD_TEXT_(x)
-#define AD_SITE_ (__FILE__ ":" AD_LINE_(__LINE__))
+#define AD_SITE_    (__FILE__ ":" AD_LINE_(__LINE__))
 #endif
 
-/* Each argument is written once and evaluated in order; the names are unique, so that nesting shadows nothing. */
-#define AD_NAME_(a, n) ad_##a##_##n##_
+/* Each argument is written once and evaluated in order; the names are unique, so that nesting
+ * shadows nothing. */
+#define AD_NAME_(a, n)       ad_##a##_##n##_
 #define AD_CALL1_(f, n, ...) AD_CALL1N_(f, n, (__VA_ARGS__))
 #define AD_CALL2_(f, n, ...) AD_CALL2N_(f, n, __VA_ARGS__)
 #define AD_CALL3_(f, n, ...) AD_CALL3N_(f, n, __VA_ARGS__)
-#define AD_CALL1N_(f, n, x) \
-    __extension__({ __auto_type AD_NAME_(a, n) = x; f(AD_LIFT_(AD_NAME_(a, n)), AD_SITE_); })
-#define AD_CALL2N_(f, n, x, ...) \
-    __extension__({ __auto_type AD_NAME_(a, n) = (x); __auto_type AD_NAME_(b, n) = (__VA_ARGS__); \
-                    f(AD_LIFT_(AD_NAME_(a, n)), AD_LIFT_(AD_NAME_(b, n)), AD_SITE_); })
-#define AD_CALL3N_(f, n, x, y, ...) \
-    __extension__({ __auto_type AD_NAME_(a, n) = (x); __auto_type AD_NAME_(b, n) = (y); \
-                    __auto_type AD_NAME_(c, n) = (__VA_ARGS__); \
-                    f(AD_LIFT_(AD_NAME_(a, n)), AD_LIFT_(AD_NAME_(b, n)), AD_LIFT_(AD_NAME_(c, n)), AD_SITE_); })
+#define AD_CALL1N_(f, n, x)                                                                        \
+    __extension__({                                                                                \
+        __auto_type AD_NAME_(a, n) = x;                                                            \
+        f(AD_LIFT_(AD_NAME_(a, n)), AD_SITE_);                                                     \
+    })
+#define AD_CALL2N_(f, n, x, ...)                                                                   \
+    __extension__({                                                                                \
+        __auto_type AD_NAME_(a, n) = (x);                                                          \
+        __auto_type AD_NAME_(b, n) = (__VA_ARGS__);                                                \
+        f(AD_LIFT_(AD_NAME_(a, n)), AD_LIFT_(AD_NAME_(b, n)), AD_SITE_);                           \
+    })
+#define AD_CALL3N_(f, n, x, y, ...)                                                                \
+    __extension__({                                                                                \
+        __auto_type AD_NAME_(a, n) = (x);                                                          \
+        __auto_type AD_NAME_(b, n) = (y);                                                          \
+        __auto_type AD_NAME_(c, n) = (__VA_ARGS__);                                                \
+        f(AD_LIFT_(AD_NAME_(a, n)), AD_LIFT_(AD_NAME_(b, n)), AD_LIFT_(AD_NAME_(c, n)), AD_SITE_); \
+    })
 #endif
 
 #endif

@@ -1,7 +1,7 @@
 /* algebra.c - reads ops.def into the table of elementwise operations
  *
- * The same rows become scalar functions, array loops in float and double (contiguous, so that compilers
- * vectorise them; the callers see to strides), recorded rules, and text. */
+ * The same rows become scalar functions, array loops in float and double (contiguous, so that
+ * compilers vectorise them; the callers see to strides), recorded rules, and text. */
 #define AD_PLAIN
 #include "algebra.h"
 #include "special.h"
@@ -10,48 +10,50 @@
 mutation ad_mutation;
 #endif
 
-#define T double
+#define T        double
 #define T_(name) name##_f64
-#define F(f) f
+#define F(f)     f
 #include "algebra_numeric.h"
 
-#define T float
-#define T_(name) name##_f32
+#define T           float
+#define T_(name)    name##_f32
 #define F(function) function##f
 #include "algebra_numeric.h"
 
 /* scalar functions */
-#define K(x) ((double)(x))
-#define F(f) f
+#define K(x)   ((double)(x))
+#define F(f)   f
 #define SMOOTH ((void)a, (void)b, (void)c, (double)INFINITY)
-#define OP1(name, ia, val, da, kink, doc) \
-    static double value_##name(const double x[3]) { return num_##name##_f64(x[0]); } \
-    static void partials_##name(double g, const double x[3], double y, double dx[3]) \
-    { \
-        dx[0] = num_##name##_d0_f64(g, x[0], 0, 0, y), dx[1] = dx[2] = 0; \
-    } \
+#define OP1(name, ia, val, da, kink, doc)                                                          \
+    static double value_##name(const double x[3]) { return num_##name##_f64(x[0]); }               \
+    static void partials_##name(double g, const double x[3], double y, double dx[3])               \
+    {                                                                                              \
+        dx[0] = num_##name##_d0_f64(g, x[0], 0, 0, y), dx[1] = dx[2] = 0;                          \
+    }                                                                                              \
     KINK(name, kink)
-#define OP2(name, ia, ib, val, da, db, kink, doc) \
-    static double value_##name(const double x[3]) { return num_##name##_f64(x[0], x[1]); } \
-    static void partials_##name(double g, const double x[3], double y, double dx[3]) \
-    { \
-        dx[0] = num_##name##_d0_f64(g, x[0], x[1], 0, y), dx[1] = num_##name##_d1_f64(g, x[0], x[1], 0, y), dx[2] = 0; \
-    } \
+#define OP2(name, ia, ib, val, da, db, kink, doc)                                                  \
+    static double value_##name(const double x[3]) { return num_##name##_f64(x[0], x[1]); }         \
+    static void partials_##name(double g, const double x[3], double y, double dx[3])               \
+    {                                                                                              \
+        dx[0] = num_##name##_d0_f64(g, x[0], x[1], 0, y),                                          \
+        dx[1] = num_##name##_d1_f64(g, x[0], x[1], 0, y), dx[2] = 0;                               \
+    }                                                                                              \
     KINK(name, kink)
-#define OP3(name, ia, ib, ic, val, da, db, dc, kink, doc) \
-    static double value_##name(const double x[3]) { return num_##name##_f64(x[0], x[1], x[2]); } \
-    static void partials_##name(double g, const double x[3], double y, double dx[3]) \
-    { \
-        dx[0] = num_##name##_d0_f64(g, x[0], x[1], x[2], y), dx[1] = num_##name##_d1_f64(g, x[0], x[1], x[2], y), \
-        dx[2] = num_##name##_d2_f64(g, x[0], x[1], x[2], y); \
-    } \
+#define OP3(name, ia, ib, ic, val, da, db, dc, kink, doc)                                          \
+    static double value_##name(const double x[3]) { return num_##name##_f64(x[0], x[1], x[2]); }   \
+    static void partials_##name(double g, const double x[3], double y, double dx[3])               \
+    {                                                                                              \
+        dx[0] = num_##name##_d0_f64(g, x[0], x[1], x[2], y),                                       \
+        dx[1] = num_##name##_d1_f64(g, x[0], x[1], x[2], y),                                       \
+        dx[2] = num_##name##_d2_f64(g, x[0], x[1], x[2], y);                                       \
+    }                                                                                              \
     KINK(name, kink)
-#define KINK(name, text) \
-    static double kink_##name(const double x[3]) \
-    { \
-        const double a = x[0], b = x[1], c = x[2], y = value_##name(x); \
-        (void)a, (void)b, (void)c, (void)y; \
-        return text; \
+#define KINK(name, text)                                                                           \
+    static double kink_##name(const double x[3])                                                   \
+    {                                                                                              \
+        const double a = x[0], b = x[1], c = x[2], y = value_##name(x);                            \
+        (void)a, (void)b, (void)c, (void)y;                                                        \
+        return text;                                                                               \
     }
 #include "ops.def"
 #undef KINK
@@ -60,38 +62,42 @@ mutation ad_mutation;
 #undef K
 
 /* array loops */
-#define LOOPS(name, T, T_, VALUE, ...) \
-    static void T_(map_##name)(int64_t n, const void *a_, const void *b_, const void *c_, void *y_) \
-    { \
-        const T *a = a_, *b = b_, *c = c_; \
-        T *restrict y = y_; \
-        (void)b, (void)c; \
-        for (int64_t i = 0; i < n; i++) \
-            y[i] = T_(num_##name) VALUE; \
-    } \
-    static void T_(cotangent_##name)(int k, int64_t n, const void *g_, const void *a_, const void *b_, const void *c_, \
-                                     const void *y_, void *out_) \
-    { \
-        const T *g = g_, *a = a_, *b = b_, *c = c_, *y = y_; \
-        T *restrict out = out_; \
-        (void)b, (void)c; \
-        __VA_ARGS__ \
+#define LOOPS(name, T, T_, VALUE, ...)                                                             \
+    static void T_(map_##name)(int64_t n, const void *a_, const void *b_, const void *c_,          \
+                               void *y_)                                                           \
+    {                                                                                              \
+        const T *a = a_, *b = b_, *c = c_;                                                         \
+        T *restrict y = y_;                                                                        \
+        (void)b, (void)c;                                                                          \
+        for (int64_t i = 0; i < n; i++)                                                            \
+            y[i] = T_(num_##name) VALUE;                                                           \
+    }                                                                                              \
+    static void T_(cotangent_##name)(int k, int64_t n, const void *g_, const void *a_,             \
+                                     const void *b_, const void *c_, const void *y_, void *out_)   \
+    {                                                                                              \
+        const T *g = g_, *a = a_, *b = b_, *c = c_, *y = y_;                                       \
+        T *restrict out = out_;                                                                    \
+        (void)b, (void)c;                                                                          \
+        __VA_ARGS__                                                                                \
     }
-#define LOOP_K(name, T_, k_, ARGS) \
-    if (k == k_) { \
-        for (int64_t i = 0; i < n; i++) \
-            out[i] = T_(num_##name##_d##k_) ARGS; \
+#define LOOP_K(name, T_, k_, ARGS)                                                                 \
+    if (k == k_) {                                                                                 \
+        for (int64_t i = 0; i < n; i++)                                                            \
+            out[i] = T_(num_##name##_d##k_) ARGS;                                                  \
     }
 #define F64_(x) x##_f64
 #define F32_(x) x##_f32
-#define OP1_LOOPS(name, T, T_) LOOPS(name, T, T_, (a[i]), LOOP_K(name, T_, 0, (g[i], a[i], 0, 0, y[i])))
-#define OP2_LOOPS(name, T, T_) \
-    LOOPS(name, T, T_, (a[i], b[i]), \
-          LOOP_K(name, T_, 0, (g[i], a[i], b[i], 0, y[i])) LOOP_K(name, T_, 1, (g[i], a[i], b[i], 0, y[i])))
-#define OP3_LOOPS(name, T, T_) \
-    LOOPS(name, T, T_, (a[i], b[i], c[i]), \
-          LOOP_K(name, T_, 0, (g[i], a[i], b[i], c[i], y[i])) LOOP_K(name, T_, 1, (g[i], a[i], b[i], c[i], y[i])) \
-              LOOP_K(name, T_, 2, (g[i], a[i], b[i], c[i], y[i])))
+#define OP1_LOOPS(name, T, T_)                                                                     \
+    LOOPS(name, T, T_, (a[i]), LOOP_K(name, T_, 0, (g[i], a[i], 0, 0, y[i])))
+#define OP2_LOOPS(name, T, T_)                                                                     \
+    LOOPS(name, T, T_, (a[i], b[i]),                                                               \
+          LOOP_K(name, T_, 0, (g[i], a[i], b[i], 0, y[i]))                                         \
+              LOOP_K(name, T_, 1, (g[i], a[i], b[i], 0, y[i])))
+#define OP3_LOOPS(name, T, T_)                                                                     \
+    LOOPS(name, T, T_, (a[i], b[i], c[i]),                                                         \
+          LOOP_K(name, T_, 0, (g[i], a[i], b[i], c[i], y[i]))                                      \
+              LOOP_K(name, T_, 1, (g[i], a[i], b[i], c[i], y[i]))                                  \
+                  LOOP_K(name, T_, 2, (g[i], a[i], b[i], c[i], y[i])))
 #define OP1(name, ...) OP1_LOOPS(name, double, F64_) OP1_LOOPS(name, float, F32_)
 #define OP2(name, ...) OP2_LOOPS(name, double, F64_) OP2_LOOPS(name, float, F32_)
 #define OP3(name, ...) OP3_LOOPS(name, double, F64_) OP3_LOOPS(name, float, F32_)
@@ -105,38 +111,46 @@ mutation ad_mutation;
 #undef F32_
 
 /* recorded rules */
-#define K(x) ad_constant(x)
-#define NO ((ad_var){0})
+#define K(x)       ad_constant(x)
+#define NO         ((ad_var){0})
 #define op(f, ...) (ad_##f)(__VA_ARGS__)
-#define UNUSED_ (void)g, (void)a, (void)b, (void)c, (void)y
+#define UNUSED_    (void)g, (void)a, (void)b, (void)c, (void)y
 #ifdef AD_MUTATION
 static ad_var mutated(int opcode, int k, ad_var straight, ad_var swapped)
 {
     if (ad_mutation.kind == MUTATE_NOTHING || ad_mutation.op != opcode || ad_mutation.argument != k)
         return straight;
-    return ad_mutation.kind == MUTATE_SIGN ? (ad_neg)(straight) : ad_mutation.kind == MUTATE_DROP ? (ad_var){0} : swapped;
+    return ad_mutation.kind == MUTATE_SIGN   ? (ad_neg)(straight)
+           : ad_mutation.kind == MUTATE_DROP ? (ad_var){0}
+                                             : swapped;
 }
-#define MUTATED_RULE(name, k) \
-    mutated(AD_OP_##name, k, rule_##name##_##k(g, a, b, c, y), \
+#define MUTATED_RULE(name, k)                                                                      \
+    mutated(AD_OP_##name, k, rule_##name##_##k(g, a, b, c, y),                                     \
             ad_mutation.kind == MUTATE_SWAP ? rule_##name##_##k(g, b, a, c, y) : (ad_var){0})
 #else
 #define MUTATED_RULE(name, k) rule_##name##_##k(g, a, b, c, y)
 #endif
-#define RULE(name, k, text) \
-    static ad_var rule_##name##_##k(ad_var g, ad_var a, ad_var b, ad_var c, ad_var y) { UNUSED_; return text; }
-#define RECORD(name, ...) \
-    static void record_##name(ad_var g, ad_var a, ad_var b, ad_var c, ad_var y, const bool wants[3], ad_var dx[3]) \
-    { \
-        __VA_ARGS__ \
+#define RULE(name, k, text)                                                                        \
+    static ad_var rule_##name##_##k(ad_var g, ad_var a, ad_var b, ad_var c, ad_var y)              \
+    {                                                                                              \
+        UNUSED_;                                                                                   \
+        return text;                                                                               \
     }
-#define WANT(name, k) \
-    if (wants[k]) \
+#define RECORD(name, ...)                                                                          \
+    static void record_##name(ad_var g, ad_var a, ad_var b, ad_var c, ad_var y,                    \
+                              const bool wants[3], ad_var dx[3])                                   \
+    {                                                                                              \
+        __VA_ARGS__                                                                                \
+    }
+#define WANT(name, k)                                                                              \
+    if (wants[k])                                                                                  \
         dx[k] = MUTATED_RULE(name, k);
 #define OP1(name, ia, val, da, kink, doc) RULE(name, 0, da) RECORD(name, WANT(name, 0))
-#define OP2(name, ia, ib, val, da, db, kink, doc) \
+#define OP2(name, ia, ib, val, da, db, kink, doc)                                                  \
     RULE(name, 0, da) RULE(name, 1, db) RECORD(name, WANT(name, 0) WANT(name, 1))
-#define OP3(name, ia, ib, ic, val, da, db, dc, kink, doc) \
-    RULE(name, 0, da) RULE(name, 1, db) RULE(name, 2, dc) RECORD(name, WANT(name, 0) WANT(name, 1) WANT(name, 2))
+#define OP3(name, ia, ib, ic, val, da, db, dc, kink, doc)                                          \
+    RULE(name, 0, da)                                                                              \
+    RULE(name, 1, db) RULE(name, 2, dc) RECORD(name, WANT(name, 0) WANT(name, 1) WANT(name, 2))
 #include "ops.def"
 #undef WANT
 #undef RECORD
@@ -148,34 +162,56 @@ static ad_var mutated(int opcode, int k, ad_var straight, ad_var swapped)
 #undef K
 
 /* the table, with the text of each row */
-#define K(x) x
-#define F(f) f
-#define S(f) ad_special_##f
-#define V(f) f
-#define op(f, ...) f(__VA_ARGS__)
-#define IN(lo, hi) lo, hi
-#define TEXT_(...) #__VA_ARGS__
-#define TEXT(...) TEXT_(__VA_ARGS__)
+#define K(x)        x
+#define F(f)        f
+#define S(f)        ad_special_##f
+#define V(f)        f
+#define op(f, ...)  f(__VA_ARGS__)
+#define IN(lo, hi)  lo, hi
+#define TEXT_(...)  #__VA_ARGS__
+#define TEXT(...)   TEXT_(__VA_ARGS__)
 #define FLOWS(text) sizeof(#text) != sizeof("NO")
 #define PLAIN(text) sizeof(#text) == sizeof("g")
-#define FUNCTIONS(id) \
-    .value = value_##id, .partials = partials_##id, .kink = kink_##id, .map = {map_##id##_f64, map_##id##_f32}, \
+#define FUNCTIONS(id)                                                                              \
+    .value = value_##id, .partials = partials_##id, .kink = kink_##id,                             \
+    .map = {map_##id##_f64, map_##id##_f32},                                                       \
     .cotangent = {cotangent_##id##_f64, cotangent_##id##_f32}, .record = record_##id
 #define INTERVALS_(alo, ahi, blo, bhi, clo, chi) .low = {alo, blo, clo}, .high = {ahi, bhi, chi}
-#define INTERVALS(...) INTERVALS_(__VA_ARGS__)
+#define INTERVALS(...)                           INTERVALS_(__VA_ARGS__)
 const elementwise elementwise_ops[AD_OP_COUNT_] = {
-#define OP1(id, ia, val_, da, kink_, doc_) \
-    [AD_OP_##id] = {.info = {.name = #id, .doc = doc_, .arity = 1, .elementwise = true, INTERVALS(ia, 0, 0, 0, 0), \
-                               .value = TEXT(val_), .partial = {TEXT(da), "", ""}}, \
-                      .flows = {FLOWS(da), false, false}, .plain = {PLAIN(da), false, false}, FUNCTIONS(id)},
-#define OP2(id, ia, ib, val_, da, db, kink_, doc_) \
-    [AD_OP_##id] = {.info = {.name = #id, .doc = doc_, .arity = 2, .elementwise = true, INTERVALS(ia, ib, 0, 0), \
-                               .value = TEXT(val_), .partial = {TEXT(da), TEXT(db), ""}}, \
-                      .flows = {FLOWS(da), FLOWS(db), false}, .plain = {PLAIN(da), PLAIN(db), false}, FUNCTIONS(id)},
-#define OP3(id, ia, ib, ic, val_, da, db, dc, kink_, doc_) \
-    [AD_OP_##id] = {.info = {.name = #id, .doc = doc_, .arity = 3, .elementwise = true, INTERVALS(ia, ib, ic), \
-                               .value = TEXT(val_), .partial = {TEXT(da), TEXT(db), TEXT(dc)}}, \
-                      .flows = {FLOWS(da), FLOWS(db), FLOWS(dc)}, .plain = {PLAIN(da), PLAIN(db), PLAIN(dc)}, FUNCTIONS(id)},
+#define OP1(id, ia, val_, da, kink_, doc_)                                                         \
+    [AD_OP_##id] = {.info = {.name = #id,                                                          \
+                             .doc = doc_,                                                          \
+                             .arity = 1,                                                           \
+                             .elementwise = true,                                                  \
+                             INTERVALS(ia, 0, 0, 0, 0),                                            \
+                             .value = TEXT(val_),                                                  \
+                             .partial = {TEXT(da), "", ""}},                                       \
+                    .flows = {FLOWS(da), false, false},                                            \
+                    .plain = {PLAIN(da), false, false},                                            \
+                    FUNCTIONS(id)},
+#define OP2(id, ia, ib, val_, da, db, kink_, doc_)                                                 \
+    [AD_OP_##id] = {.info = {.name = #id,                                                          \
+                             .doc = doc_,                                                          \
+                             .arity = 2,                                                           \
+                             .elementwise = true,                                                  \
+                             INTERVALS(ia, ib, 0, 0),                                              \
+                             .value = TEXT(val_),                                                  \
+                             .partial = {TEXT(da), TEXT(db), ""}},                                 \
+                    .flows = {FLOWS(da), FLOWS(db), false},                                        \
+                    .plain = {PLAIN(da), PLAIN(db), false},                                        \
+                    FUNCTIONS(id)},
+#define OP3(id, ia, ib, ic, val_, da, db, dc, kink_, doc_)                                         \
+    [AD_OP_##id] = {.info = {.name = #id,                                                          \
+                             .doc = doc_,                                                          \
+                             .arity = 3,                                                           \
+                             .elementwise = true,                                                  \
+                             INTERVALS(ia, ib, ic),                                                \
+                             .value = TEXT(val_),                                                  \
+                             .partial = {TEXT(da), TEXT(db), TEXT(dc)}},                           \
+                    .flows = {FLOWS(da), FLOWS(db), FLOWS(dc)},                                    \
+                    .plain = {PLAIN(da), PLAIN(db), PLAIN(dc)},                                    \
+                    FUNCTIONS(id)},
 #include "ops.def"
 };
 #undef K
@@ -204,14 +240,12 @@ double elementwise_distance(int op, const double x[3])
 }
 
 static const ad_op_info block_infos[] = {
-#define BLOCK(name_, arguments, doc_) {.name = #name_, .doc = doc_, .value = "", .partial = {"", "", ""}},
+#define BLOCK(name_, arguments, doc_)                                                              \
+    {.name = #name_, .doc = doc_, .value = "", .partial = {"", "", ""}},
 #include "blocks.def"
 };
 
-int ad_op_count(void)
-{
-    return AD_OP_COUNT_ + (int)(sizeof block_infos / sizeof *block_infos);
-}
+int ad_op_count(void) { return AD_OP_COUNT_ + (int)(sizeof block_infos / sizeof *block_infos); }
 
 const ad_op_info *ad_op_at(int op)
 {

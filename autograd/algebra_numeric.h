@@ -1,29 +1,38 @@
-/* algebra_numeric.h - ops.def read over one floating type: values num_NAME and cotangents num_NAME_da, _db, _dc
+/* algebra_numeric.h - ops.def read over one floating type: values num_NAME and cotangents
+ * num_NAME_da, _db, _dc
  *
- * Define T, T_(name) (a suffix) and F(f) (the C library's f for that type) before including; included
- * once for double and once for float. */
-#define K(x) ((T)(x))
-#define S(f) F(ad_special_##f)
-#define V(f) T_(num_##f)
-#define NO K(0)
+ * Define T, T_(name) (a suffix) and F(f) (the C library's f for that type) before including;
+ * included once for double and once for float. */
+#define K(x)               ((T)(x))
+#define S(f)               F(ad_special_##f)
+#define V(f)               T_(num_##f)
+#define NO                 K(0)
 #define NUM_(name, suffix) T_(num_##name##suffix)
-#define op(f, ...) NUM_(f, )(__VA_ARGS__)
-#define UNUSED_ (void)g, (void)a, (void)b, (void)c, (void)y
+#define op(f, ...)         NUM_(f, )(__VA_ARGS__)
+#define UNUSED_            (void)g, (void)a, (void)b, (void)c, (void)y
 
-#define OP1(name, ia, val, da, kink, doc) static inline T T_(num_##name)(T a) { return val; }
-#define OP2(name, ia, ib, val, da, db, kink, doc) static inline T T_(num_##name)(T a, T b) { return val; }
-#define OP3(name, ia, ib, ic, val, da, db, dc, kink, doc) static inline T T_(num_##name)(T a, T b, T c) { return val; }
+#define OP1(name, ia, val, da, kink, doc)                                                          \
+    static inline T T_(num_##name)(T a) { return val; }
+#define OP2(name, ia, ib, val, da, db, kink, doc)                                                  \
+    static inline T T_(num_##name)(T a, T b) { return val; }
+#define OP3(name, ia, ib, ic, val, da, db, dc, kink, doc)                                          \
+    static inline T T_(num_##name)(T a, T b, T c) { return val; }
 #include "ops.def"
 
-#define RULE(name, k, text) \
-    static inline T T_(num_##name##_raw##k)(T g, T a, T b, T c, T y) { UNUSED_; return text; } \
-    static inline T T_(num_##name##_d##k)(T g, T a, T b, T c, T y) \
-    { \
-        return MUTATED(AD_OP_##name, k, T_(num_##name##_raw##k)); \
+#define RULE(name, k, text)                                                                        \
+    static inline T T_(num_##name##_raw##k)(T g, T a, T b, T c, T y)                               \
+    {                                                                                              \
+        UNUSED_;                                                                                   \
+        return text;                                                                               \
+    }                                                                                              \
+    static inline T T_(num_##name##_d##k)(T g, T a, T b, T c, T y)                                 \
+    {                                                                                              \
+        return MUTATED(AD_OP_##name, k, T_(num_##name##_raw##k));                                  \
     }
-#define OP1(name, ia, val, da, kink, doc) RULE(name, 0, da)
+#define OP1(name, ia, val, da, kink, doc)         RULE(name, 0, da)
 #define OP2(name, ia, ib, val, da, db, kink, doc) RULE(name, 0, da) RULE(name, 1, db)
-#define OP3(name, ia, ib, ic, val, da, db, dc, kink, doc) RULE(name, 0, da) RULE(name, 1, db) RULE(name, 2, dc)
+#define OP3(name, ia, ib, ic, val, da, db, dc, kink, doc)                                          \
+    RULE(name, 0, da) RULE(name, 1, db) RULE(name, 2, dc)
 #include "ops.def"
 
 #undef RULE

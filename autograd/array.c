@@ -35,7 +35,6 @@ array array_of(void *data, ad_dtype dtype, int rank, const int64_t *shape)
     return a;
 }
 
-
 size_t array_bytes(const array *a) { return (size_t)a->size * element_size(a->dtype); }
 
 bool array_contiguous(const array *a)

@@ -1,4 +1,5 @@
-/* array.h - strided views of memory: shapes, broadcasting, copying; what tensors are to the engine */
+/* array.h - strided views of memory: shapes, broadcasting, copying; what tensors are to the engine
+ */
 #ifndef ARRAY_H
 #define ARRAY_H
 #include "ad.h"
@@ -25,12 +26,14 @@ static inline array array_scalar(double *value)
 }
 size_t array_bytes(const array *a); /* of a row-major copy */
 bool array_contiguous(const array *a);
-/* Number of elements of a shape, or -1 when a size is negative or the product (times 8) overflows. */
+/* Number of elements of a shape, or -1 when a size is negative or the product (times 8) overflows.
+ */
 int64_t shape_size(int rank, const int64_t *shape);
 bool same_shape(const array *a, const array *b);
 
 /* Broadcast of two shapes, NumPy's rule: false where they do not fit. out may be a. */
-bool shape_broadcast(int rank_a, const int64_t *a, int rank_b, const int64_t *b, int *rank, int64_t *shape);
+bool shape_broadcast(int rank_a, const int64_t *a, int rank_b, const int64_t *b, int *rank,
+                     int64_t *shape);
 /* `a` seen in a larger shape (stride 0 along new axes); the shapes must fit. */
 array array_expanded(const array *a, int rank, const int64_t *shape);
 /* Views; arguments must be valid. */
@@ -39,11 +42,13 @@ array array_sliced(const array *a, int axis, int64_t start, int64_t count, int64
 /* The same elements in another shape, if strides allow it without copying. */
 bool array_reshaped(const array *a, int rank, const int64_t *shape, array *out);
 
-/* Elementwise to <- from, to <- to + from, to <- value; shapes equal (to is not a broadcast view). Dtypes may differ. */
+/* Elementwise to <- from, to <- to + from, to <- value; shapes equal (to is not a broadcast view).
+ * Dtypes may differ. */
 void array_copy(const array *to, const array *from);
 void array_add(const array *to, const array *from);
 void array_fill(const array *to, double value);
-/* to <- (or +=) sum of `from` over the axes along which `to` was broadcast; sums in double, pairwise by rows. */
+/* to <- (or +=) sum of `from` over the axes along which `to` was broadcast; sums in double,
+ * pairwise by rows. */
 void array_sum_to(const array *to, const array *from, bool add);
 /* to <- |from| */
 void array_abs(const array *to, const array *from);
@@ -59,8 +64,8 @@ int64_t array_not_finite(const array *a);
 enum { SHAPE_TEXT = 8 * 22 + 4 };
 char *shape_text(char *text, int rank, const int64_t *shape);
 
-/* Walks n arrays of one shape together: runs of the last axis, everything before it collapsed where possible.
- *     for (array_walk w = array_walk_of(n, arrays); w.left; array_walk_next(&w))
+/* Walks n arrays of one shape together: runs of the last axis, everything before it collapsed where
+ * possible. for (array_walk w = array_walk_of(n, arrays); w.left; array_walk_next(&w))
  *         ... w.count elements from w.offset[k] with step w.step[k] ... */
 enum { WALK_MAX = 5 };
 typedef struct array_walk {

@@ -1,18 +1,19 @@
 /* backward.c - the reverse sweep: adjoints of every node, from the last to the first
  *
- * One loop over nodes, never recursion: a node comes after its operands, so when it is reached all of its
- * adjoint has arrived. Adjoints of intermediate scalars are set back to zero as they are read: the next sweep
- * starts clean without clearing anything, and the cost of a sweep is that of the nodes it visits. A zero adjoint
- * is not propagated at all; so an infinite partial on an untaken branch cannot make a NaN. */
+ * One loop over nodes, never recursion: a node comes after its operands, so when it is reached all
+ * of its adjoint has arrived. Adjoints of intermediate scalars are set back to zero as they are
+ * read: the next sweep starts clean without clearing anything, and the cost of a sweep is that of
+ * the nodes it visits. A zero adjoint is not propagated at all; so an infinite partial on an
+ * untaken branch cannot make a NaN. */
 #define AD_PLAIN
 #include "algebra.h"
 #include "leaf.h"
 #include "special.h"
 #include <string.h>
 
-#define T double
+#define T        double
 #define T_(name) name##_f64
-#define F(f) f
+#define F(f)     f
 #include "algebra_numeric.h"
 
 /* ---- cotangents of tensors ---- */
@@ -34,7 +35,8 @@ array scratch_contiguous(frame *f, const array *a, ad_dtype dtype)
     return copy;
 }
 
-/* Cotangents that are read after the sweep live as long as their node, all others as long as the sweep. */
+/* Cotangents that are read after the sweep live as long as their node, all others as long as the
+ * sweep. */
 static array slot_of(frame *f, uint32_t i, bool *fresh)
 {
     node *n = &f->nodes[i];
@@ -168,21 +170,22 @@ static ad_status sweep_special(frame *f, uint32_t i, bool keep)
 
 #if defined(__GNUC__)
 #define ALWAYS_INLINE __attribute__((always_inline)) inline
-#define UNREACHABLE __builtin_unreachable()
+#define UNREACHABLE   __builtin_unreachable()
 #else
 #define ALWAYS_INLINE inline
-#define UNREACHABLE break
+#define UNREACHABLE   break
 #endif
 
 #define FLOWS(text) (sizeof(#text) != sizeof("NO"))
-#define SEND(k, id, name) \
-    { \
-        double d = num_##name##_d##k##_f64(g, a, b, c, y); \
-        nodes[id].adjoint += magnitude ? fabs(d) : d; \
+#define SEND(k, id, name)                                                                          \
+    {                                                                                              \
+        double d = num_##name##_d##k##_f64(g, a, b, c, y);                                         \
+        nodes[id].adjoint += magnitude ? fabs(d) : d;                                              \
     }
 
 /* keep: adjoints of all nodes stay; magnitude: sums of |contributions| */
-static ALWAYS_INLINE ad_status sweep(frame *f, uint32_t top, uint32_t bottom, const bool keep, const bool magnitude)
+static ALWAYS_INLINE ad_status sweep(frame *f, uint32_t top, uint32_t bottom, const bool keep,
+                                     const bool magnitude)
 {
     node *nodes = f->nodes;
     for (uint32_t i = top + 1; i-- > bottom;) {
@@ -203,36 +206,37 @@ static ALWAYS_INLINE ad_status sweep(frame *f, uint32_t top, uint32_t bottom, co
         if (!keep)
             n->adjoint = 0;
         switch (code) {
-#define OP1(name, in, val, da, kink, doc) \
-    case AD_OP_##name: { \
-        const double a = nodes[ia].u.value, b = 0, c = 0, y = n->u.value; \
-        (void)a, (void)b, (void)c, (void)y; \
-        if (FLOWS(da)) \
-            SEND(0, ia, name) \
-        break; \
+#define OP1(name, in, val, da, kink, doc)                                                          \
+    case AD_OP_##name: {                                                                           \
+        const double a = nodes[ia].u.value, b = 0, c = 0, y = n->u.value;                          \
+        (void)a, (void)b, (void)c, (void)y;                                                        \
+        if (FLOWS(da))                                                                             \
+            SEND(0, ia, name)                                                                      \
+        break;                                                                                     \
     }
-#define OP2(name, in1, in2, val, da, db, kink, doc) \
-    case AD_OP_##name: { \
-        const double a = nodes[ia].u.value, b = nodes[ib].u.value, c = 0, y = n->u.value; \
-        (void)a, (void)b, (void)c, (void)y; \
-        if (FLOWS(da)) \
-            SEND(0, ia, name) \
-        if (FLOWS(db)) \
-            SEND(1, ib, name) \
-        break; \
+#define OP2(name, in1, in2, val, da, db, kink, doc)                                                \
+    case AD_OP_##name: {                                                                           \
+        const double a = nodes[ia].u.value, b = nodes[ib].u.value, c = 0, y = n->u.value;          \
+        (void)a, (void)b, (void)c, (void)y;                                                        \
+        if (FLOWS(da))                                                                             \
+            SEND(0, ia, name)                                                                      \
+        if (FLOWS(db))                                                                             \
+            SEND(1, ib, name)                                                                      \
+        break;                                                                                     \
     }
-#define OP3(name, in1, in2, in3, val, da, db, dc, kink, doc) \
-    case AD_OP_##name: { \
-        const uint32_t ic = node_a(n - 1); \
-        const double a = nodes[ia].u.value, b = nodes[ib].u.value, c = nodes[ic].u.value, y = n->u.value; \
-        (void)a, (void)b, (void)c, (void)y; \
-        if (FLOWS(da)) \
-            SEND(0, ia, name) \
-        if (FLOWS(db)) \
-            SEND(1, ib, name) \
-        if (FLOWS(dc)) \
-            SEND(2, ic, name) \
-        break; \
+#define OP3(name, in1, in2, in3, val, da, db, dc, kink, doc)                                       \
+    case AD_OP_##name: {                                                                           \
+        const uint32_t ic = node_a(n - 1);                                                         \
+        const double a = nodes[ia].u.value, b = nodes[ib].u.value, c = nodes[ic].u.value,          \
+                     y = n->u.value;                                                               \
+        (void)a, (void)b, (void)c, (void)y;                                                        \
+        if (FLOWS(da))                                                                             \
+            SEND(0, ia, name)                                                                      \
+        if (FLOWS(db))                                                                             \
+            SEND(1, ib, name)                                                                      \
+        if (FLOWS(dc))                                                                             \
+            SEND(2, ic, name)                                                                      \
+        break;                                                                                     \
     }
 #include "ops.def"
         default:
@@ -252,7 +256,9 @@ static ad_status sweep_plain(frame *f, uint32_t top, uint32_t bottom)
 ad_status sweep_backward(frame *f, uint32_t top, bool keep)
 {
     f->note[0] = 0;
-    return f->magnitude ? sweep(f, top, 0, true, true) : keep ? sweep(f, top, 0, true, false) : sweep_plain(f, top, 0);
+    return f->magnitude ? sweep(f, top, 0, true, true)
+           : keep       ? sweep(f, top, 0, true, false)
+                        : sweep_plain(f, top, 0);
 }
 
 /* ---- from a tape ---- */
@@ -276,7 +282,8 @@ ad_status ad_retain(ad_var a)
     uint32_t *all = t->retain_pages.base;
     if (is_retained(t, i))
         return AD_OK;
-    if (!pages_grow(t->context, &t->retain_pages, (t->n_retained + 1) * sizeof *all, (size_t)AD_MAX_NODES * sizeof *all)) {
+    if (!pages_grow(t->context, &t->retain_pages, (t->n_retained + 1) * sizeof *all,
+                    (size_t)AD_MAX_NODES * sizeof *all)) {
         tape_fail(t, AD_NO_MEMORY, NULL, "retain: out of memory");
         return t->status;
     }
@@ -291,7 +298,8 @@ ad_status ad_retain(ad_var a)
     return AD_OK;
 }
 
-/* The sweep runs from retained node to retained node, whose adjoints are set aside before they are read. */
+/* The sweep runs from retained node to retained node, whose adjoints are set aside before they are
+ * read. */
 static ad_status sweep_retaining(ad_tape *t, uint32_t top)
 {
     frame *f = &t->frame;
@@ -322,17 +330,20 @@ static void check_gradients(ad_tape *t)
     frame *f = &t->frame;
     for (uint32_t i = f->last_input; i != NO_NODE; i = node_a(&f->nodes[i]))
         if (!isfinite(f->nodes[i].adjoint))
-            tape_fail(t, AD_NOT_FINITE, tape_site(t, i), "backward: the gradient of input node %u is %g", i, f->nodes[i].adjoint);
+            tape_fail(t, AD_NOT_FINITE, tape_site(t, i),
+                      "backward: the gradient of input node %u is %g", i, f->nodes[i].adjoint);
     for (uint32_t i = f->last_leaf; i != NO_NODE; i = ((block *)f->nodes[i].u.block)->next_leaf) {
         const block *b = f->nodes[i].u.block;
         int64_t bad = b->adj_pass == f->pass ? array_not_finite(&b->adj) : -1;
         if (bad >= 0)
-            tape_fail(t, AD_NOT_FINITE, tape_site(t, i), "backward: element %lld of the gradient of node %u %s is %g", (long long)bad,
+            tape_fail(t, AD_NOT_FINITE, tape_site(t, i),
+                      "backward: element %lld of the gradient of node %u %s is %g", (long long)bad,
                       i, b->param ? ad_param_name(b->param) : "", array_get(&b->adj, bad));
     }
 }
 
-static ad_status backward(ad_tape *t, int n, const ad_var *y, const double *const *seeds, bool keep, bool accumulate)
+static ad_status backward(ad_tape *t, int n, const ad_var *y, const double *const *seeds, bool keep,
+                          bool accumulate)
 {
     frame *f = &t->frame;
     uint32_t top = 0;
@@ -376,7 +387,8 @@ static ad_status backward(ad_tape *t, int n, const ad_var *y, const double *cons
 }
 
 /* any_shape: outputs need not be scalars */
-static ad_status backward_checked(int n, const ad_var *y, const double *const *seeds, bool any_shape, bool keep, bool accumulate)
+static ad_status backward_checked(int n, const ad_var *y, const double *const *seeds,
+                                  bool any_shape, bool keep, bool accumulate)
 {
     if (n < 0 || (n && !y))
         return AD_NULL;
@@ -403,7 +415,8 @@ static ad_status backward_checked(int n, const ad_var *y, const double *const *s
             }
             if (!any_shape && v.size != 1) {
                 char text[SHAPE_TEXT];
-                tape_fail(t, AD_BAD_SHAPE, NULL, "backward: from shape %s: reduce it to a scalar, or give seeds to ad_vjp",
+                tape_fail(t, AD_BAD_SHAPE, NULL,
+                          "backward: from shape %s: reduce it to a scalar, or give seeds to ad_vjp",
                           shape_text(text, v.rank, v.shape));
                 return t->status;
             }
@@ -414,9 +427,10 @@ static ad_status backward_checked(int n, const ad_var *y, const double *const *s
 ad_status ad_backward(ad_var y)
 {
     ad_tape *t = y.tape;
-    const uint32_t i = y.u.node.id; /* scalars only, nothing kept or borrowed: straight to the sweep */
-    if (t && !is_constant(y) && !t->status && y.u.node.epoch == t->head.epoch && i < t->head.n && !t->kept && !t->n_retained &&
-        t->frame.last_leaf == NO_NODE && !t->context->check_finite) {
+    const uint32_t i =
+        y.u.node.id; /* scalars only, nothing kept or borrowed: straight to the sweep */
+    if (t && !is_constant(y) && !t->status && y.u.node.epoch == t->head.epoch && i < t->head.n &&
+        !t->kept && !t->n_retained && t->frame.last_leaf == NO_NODE && !t->context->check_finite) {
         frame *f = &t->frame;
         f->n = t->head.n;
         f->last_input = t->head.last_input;
@@ -432,15 +446,9 @@ ad_status ad_backward(ad_var y)
     return backward_checked(1, &y, NULL, false, false, false);
 }
 
-ad_status ad_backward_add(ad_var y)
-{
-    return backward_checked(1, &y, NULL, false, false, true);
-}
+ad_status ad_backward_add(ad_var y) { return backward_checked(1, &y, NULL, false, false, true); }
 
-ad_status ad_backward_keep(ad_var y)
-{
-    return backward_checked(1, &y, NULL, false, true, false);
-}
+ad_status ad_backward_keep(ad_var y) { return backward_checked(1, &y, NULL, false, true, false); }
 
 ad_status ad_vjp(int n, const ad_var *outputs, const double *const *seeds)
 {

@@ -1,17 +1,18 @@
 /* backward_dual.c - the reverse sweep over duals: Hessian-vector products of scalar programs
  *
- * ops.def once more, now over pairs of a value and its tangent: each rule's operations carry the tangent of a
- * cotangent along with it, by the very rules that they carry cotangents by. One forward sweep, one backward
- * sweep, nothing recorded. Programs with tensors go by the recorded gradient instead (derivative.c). */
+ * ops.def once more, now over pairs of a value and its tangent: each rule's operations carry the
+ * tangent of a cotangent along with it, by the very rules that they carry cotangents by. One
+ * forward sweep, one backward sweep, nothing recorded. Programs with tensors go by the recorded
+ * gradient instead (derivative.c). */
 #define AD_PLAIN
 #include "backward_dual.h"
 #include "algebra.h"
 #include "special.h"
 #include "tangent.h"
 
-#define T double
+#define T        double
 #define T_(name) name##_f64
-#define F(f) f
+#define F(f)     f
 #include "algebra_numeric.h"
 
 typedef struct pair {
@@ -22,42 +23,42 @@ static inline pair pair_constant(double v) { return (pair){v, 0}; }
 /* a tangent of zero absorbs, as a cotangent does */
 #define SHARE(name, k, dx) ((dx) == 0 ? 0 : num_##name##_d##k##_f64(dx, av, bv, cv, y.v))
 
-#define OP1(name, in, val, da, kink, doc) \
-    static inline pair pair_##name(pair a) \
-    { \
-        const double av = a.v, bv = 0, cv = 0; \
-        pair y = {num_##name##_f64(av), 0}; \
-        y.t = SHARE(name, 0, a.t); \
-        return y; \
+#define OP1(name, in, val, da, kink, doc)                                                          \
+    static inline pair pair_##name(pair a)                                                         \
+    {                                                                                              \
+        const double av = a.v, bv = 0, cv = 0;                                                     \
+        pair y = {num_##name##_f64(av), 0};                                                        \
+        y.t = SHARE(name, 0, a.t);                                                                 \
+        return y;                                                                                  \
     }
-#define OP2(name, in1, in2, val, da, db, kink, doc) \
-    static inline pair pair_##name(pair a, pair b) \
-    { \
-        const double av = a.v, bv = b.v, cv = 0; \
-        pair y = {num_##name##_f64(av, bv), 0}; \
-        y.t = SHARE(name, 0, a.t) + SHARE(name, 1, b.t); \
-        return y; \
+#define OP2(name, in1, in2, val, da, db, kink, doc)                                                \
+    static inline pair pair_##name(pair a, pair b)                                                 \
+    {                                                                                              \
+        const double av = a.v, bv = b.v, cv = 0;                                                   \
+        pair y = {num_##name##_f64(av, bv), 0};                                                    \
+        y.t = SHARE(name, 0, a.t) + SHARE(name, 1, b.t);                                           \
+        return y;                                                                                  \
     }
-#define OP3(name, in1, in2, in3, val, da, db, dc, kink, doc) \
-    static inline pair pair_##name(pair a, pair b, pair c) \
-    { \
-        const double av = a.v, bv = b.v, cv = c.v; \
-        pair y = {num_##name##_f64(av, bv, cv), 0}; \
-        y.t = SHARE(name, 0, a.t) + SHARE(name, 1, b.t) + SHARE(name, 2, c.t); \
-        return y; \
+#define OP3(name, in1, in2, in3, val, da, db, dc, kink, doc)                                       \
+    static inline pair pair_##name(pair a, pair b, pair c)                                         \
+    {                                                                                              \
+        const double av = a.v, bv = b.v, cv = c.v;                                                 \
+        pair y = {num_##name##_f64(av, bv, cv), 0};                                                \
+        y.t = SHARE(name, 0, a.t) + SHARE(name, 1, b.t) + SHARE(name, 2, c.t);                     \
+        return y;                                                                                  \
     }
 #include "ops.def"
 #undef SHARE
 
-#define op(f, ...) pair_##f(__VA_ARGS__)
-#define K(x) pair_constant(x)
-#define NO K(0)
+#define op(f, ...)  pair_##f(__VA_ARGS__)
+#define K(x)        pair_constant(x)
+#define NO          K(0)
 #define FLOWS(text) (sizeof(#text) != sizeof("NO"))
-#define SEND(id, text) \
-    if (FLOWS(text)) { \
-        pair d = text; \
-        adjoint[id].v += d.v; \
-        adjoint[id].t += d.t; \
+#define SEND(id, text)                                                                             \
+    if (FLOWS(text)) {                                                                             \
+        pair d = text;                                                                             \
+        adjoint[id].v += d.v;                                                                      \
+        adjoint[id].t += d.t;                                                                      \
     }
 #define LOAD(id) ((pair){nodes[id].u.value, tangents[id]})
 
@@ -72,30 +73,30 @@ static void sweep(const frame *f, uint32_t top, const double *tangents, pair *ad
         if (g.v == 0 && g.t == 0)
             continue;
         switch (node_op(n)) {
-#define OP1(name, in, val, da, kink, doc) \
-    case AD_OP_##name: { \
-        const pair a = LOAD(ia); \
-        (void)a, (void)y; \
-        SEND(ia, da) \
-        break; \
+#define OP1(name, in, val, da, kink, doc)                                                          \
+    case AD_OP_##name: {                                                                           \
+        const pair a = LOAD(ia);                                                                   \
+        (void)a, (void)y;                                                                          \
+        SEND(ia, da)                                                                               \
+        break;                                                                                     \
     }
-#define OP2(name, in1, in2, val, da, db, kink, doc) \
-    case AD_OP_##name: { \
-        const pair a = LOAD(ia), b = LOAD(ib); \
-        (void)a, (void)b, (void)y; \
-        SEND(ia, da) \
-        SEND(ib, db) \
-        break; \
+#define OP2(name, in1, in2, val, da, db, kink, doc)                                                \
+    case AD_OP_##name: {                                                                           \
+        const pair a = LOAD(ia), b = LOAD(ib);                                                     \
+        (void)a, (void)b, (void)y;                                                                 \
+        SEND(ia, da)                                                                               \
+        SEND(ib, db)                                                                               \
+        break;                                                                                     \
     }
-#define OP3(name, in1, in2, in3, val, da, db, dc, kink, doc) \
-    case AD_OP_##name: { \
-        const uint32_t ic = node_a(n - 1); \
-        const pair a = LOAD(ia), b = LOAD(ib), c = LOAD(ic); \
-        (void)a, (void)b, (void)c, (void)y; \
-        SEND(ia, da) \
-        SEND(ib, db) \
-        SEND(ic, dc) \
-        break; \
+#define OP3(name, in1, in2, in3, val, da, db, dc, kink, doc)                                       \
+    case AD_OP_##name: {                                                                           \
+        const uint32_t ic = node_a(n - 1);                                                         \
+        const pair a = LOAD(ia), b = LOAD(ib), c = LOAD(ic);                                       \
+        (void)a, (void)b, (void)c, (void)y;                                                        \
+        SEND(ia, da)                                                                               \
+        SEND(ib, db)                                                                               \
+        SEND(ic, dc)                                                                               \
+        break;                                                                                     \
     }
 #include "ops.def"
         default:
@@ -118,7 +119,8 @@ bool frame_scalars_only(const frame *f, uint32_t top)
     return true;
 }
 
-ad_status sweep_backward_dual(frame *f, uint32_t y, int n, const uint32_t *x, const double *const *v, double *const *products)
+ad_status sweep_backward_dual(frame *f, uint32_t y, int n, const uint32_t *x,
+                              const double *const *v, double *const *products)
 {
     arena_mark mark = arena_here(f->scratch);
     double *tangents = tangents_begin(f, 1);

@@ -1,7 +1,9 @@
-/* blame.c - finds the operation at fault when a gradient check fails, and the kinks that excuse a failure
+/* blame.c - finds the operation at fault when a gradient check fails, and the kinks that excuse a
+ * failure
  *
- * A gradient is a sum of products of local partials. Where it is wrong, some operation's partial is: each one is
- * asked for by its reverse rule and by its dual, at the values on the tape, and the first that differ is named. */
+ * A gradient is a sum of products of local partials. Where it is wrong, some operation's partial
+ * is: each one is asked for by its reverse rule and by its dual, at the values on the tape, and the
+ * first that differ is named. */
 #define AD_PLAIN
 #include "algebra.h"
 #include "gradcheck.h"
@@ -11,7 +13,8 @@
 
 double tangent_scalar_1(int op, const double x[3], const double *const dx[3], double *dy);
 
-static void name_operation(ad_tape *t, uint32_t i, int k, double got, double want, ad_check_report *r)
+static void name_operation(ad_tape *t, uint32_t i, int k, double got, double want,
+                           ad_check_report *r)
 {
     const char *site = tape_site(t, i), *scope = tape_scope(t, i);
     snprintf(r->operation, sizeof r->operation, "%s", op_name(&t->frame, i));
@@ -64,7 +67,8 @@ static bool formula_differs(int op, const double x[3], int *k, double *got, doub
         double wide = (at[0] - at[1]) / (2 * h), narrow = (at[2] - at[3]) / h;
         *want = (4 * narrow - wide) / 3;
         *got = d[*k];
-        if (e->flows[*k] && fabs(*got - *want) > 1e-6 * (fabs(*got) + fabs(*want)) + 10 * fabs(narrow - wide) + 1e-9)
+        if (e->flows[*k] && fabs(*got - *want) >
+                                1e-6 * (fabs(*got) + fabs(*want)) + 10 * fabs(narrow - wide) + 1e-9)
             return true;
     }
     return false;
@@ -181,7 +185,8 @@ static bool test_block(ad_tape *t, uint32_t i, ad_check_report *r)
             forward += array_get(&g, e) * ((double *)dy.data)[e];
             scale += fabs(array_get(&g, e) * ((double *)dy.data)[e]);
         }
-        if (fabs(reverse - forward) <= u * scale * (64 + 8 * sqrt((double)(x.size + y.size))) || (isnan(reverse) && isnan(forward)))
+        if (fabs(reverse - forward) <= u * scale * (64 + 8 * sqrt((double)(x.size + y.size))) ||
+            (isnan(reverse) && isnan(forward)))
             continue;
         name_operation(t, i, k, reverse, forward, r);
         for (int j = 0; j < 3; j++)
@@ -194,8 +199,9 @@ static bool test_block(ad_tape *t, uint32_t i, ad_check_report *r)
 bool blame_operation(ad_tape *t, ad_check_report *r)
 {
     for (uint32_t i = 0; i < t->frame.n; i++)
-        if (elementwise_code(&t->frame, i) >= 0 ? test_elementwise(t, i, partials_differ, r)
-                                                : block_at(t->frame.nodes, i) && test_block(t, i, r))
+        if (elementwise_code(&t->frame, i) >= 0
+                ? test_elementwise(t, i, partials_differ, r)
+                : block_at(t->frame.nodes, i) && test_block(t, i, r))
             return true;
     return false;
 }
@@ -236,9 +242,10 @@ int list_kinks(ad_tape *t, double reach, char *text, size_t size)
             continue;
         const char *site = tape_site(t, i);
         if (++count <= SHOWN && used + 1 < size)
-            used += (size_t)snprintf(text + used, size - used, "%s kink: %s (node %u%s%s), distance %.3g%s\n", d == 0 ? "at a" : "near a",
-                                     op_name(&t->frame, i), i, *site ? ", " : "", site, d,
-                                     d == 0 ? ": the documented one-sided convention applies" : "");
+            used += (size_t)snprintf(
+                text + used, size - used, "%s kink: %s (node %u%s%s), distance %.3g%s\n",
+                d == 0 ? "at a" : "near a", op_name(&t->frame, i), i, *site ? ", " : "", site, d,
+                d == 0 ? ": the documented one-sided convention applies" : "");
     }
     return count;
 }

@@ -88,7 +88,8 @@ static ad_status custom_adjoint(frame *f, block *b, const array *g)
     return AD_OK;
 }
 
-static ad_status custom_tangent(frame *f, block *b, const array *a, const array *y, const array *const *da, array *dy)
+static ad_status custom_tangent(frame *f, block *b, const array *a, const array *y,
+                                const array *const *da, array *dy)
 {
     const custom *c = b->attr;
     const uint32_t n = b->n_args;
@@ -107,7 +108,9 @@ static ad_status custom_tangent(frame *f, block *b, const array *a, const array 
         args[n + 1 + k] = public_array(da[k] ? da[k] : &zero);
     }
     ad_array value = public_array(y), out = public_array(dy);
-    return c->operation->tangent(c->user, (int)n, args, &value, args + n + 1, &out) ? AD_OK : refused(f, "tangent");
+    return c->operation->tangent(c->user, (int)n, args, &value, args + n + 1, &out)
+               ? AD_OK
+               : refused(f, "tangent");
 }
 
 static void custom_record(rule *r)
@@ -116,14 +119,19 @@ static void custom_record(rule *r)
     if (c->operation->record)
         c->operation->record(c->user, (int)r->n, r->a, r->y, r->g, r->da);
     else
-        tape_fail(r->tape, AD_NOT_RECORDED, NULL, "%s: the operation has no record function, for derivatives of derivatives",
+        tape_fail(r->tape, AD_NOT_RECORDED, NULL,
+                  "%s: the operation has no record function, for derivatives of derivatives",
                   r->b->name);
 }
 
-static const block_op custom_op = {.name = "call", .value = custom_value, .adjoint = custom_adjoint, .tangent = custom_tangent,
+static const block_op custom_op = {.name = "call",
+                                   .value = custom_value,
+                                   .adjoint = custom_adjoint,
+                                   .tangent = custom_tangent,
                                    .record = custom_record};
 
-ad_var ad_call(ad_tape *t, const ad_operation *operation, void *user, int n, const ad_var *args, int rank, const int64_t *shape)
+ad_var ad_call(ad_tape *t, const ad_operation *operation, void *user, int n, const ad_var *args,
+               int rank, const int64_t *shape)
 {
     call c;
     const char *name = operation && operation->name ? operation->name : "call";

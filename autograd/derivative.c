@@ -1,14 +1,15 @@
-/* derivative.c - derivatives of functions, for callers who want no tape in sight; Hessian-vector products
+/* derivative.c - derivatives of functions, for callers who want no tape in sight; Hessian-vector
+ * products
  *
- * A Hessian-vector product is the tangent of the gradient. Of a scalar program, the reverse sweep itself runs
- * over duals. With tensors, the reverse sweep is recorded, and a forward sweep over duals gives its tangents;
- * so does a whole Hessian, eight directions at a time. */
+ * A Hessian-vector product is the tangent of the gradient. Of a scalar program, the reverse sweep
+ * itself runs over duals. With tensors, the reverse sweep is recorded, and a forward sweep over
+ * duals gives its tangents; so does a whole Hessian, eight directions at a time. */
 #define AD_PLAIN
 #include "backward_dual.h"
 #include <string.h>
 
-static ad_status hvp_sweep(ad_tape *t, ad_var y, int n, const ad_var *x, int directions, const double *const *v,
-                           double *const *products, ad_var *gradients)
+static ad_status hvp_sweep(ad_tape *t, ad_var y, int n, const ad_var *x, int directions,
+                           const double *const *v, double *const *products, ad_var *gradients)
 {
     ad_mark mark = ad_mark_here(t);
     ad_status s = ad_gradients(y, n, x, gradients);
@@ -20,7 +21,8 @@ static ad_status hvp_sweep(ad_tape *t, ad_var y, int n, const ad_var *x, int dir
 }
 
 /* AD_NOT_RECORDED without an error on the tape: there are tensors, go by the recorded gradient */
-static ad_status hvp_scalars(ad_tape *t, ad_var y, int n, const ad_var *x, const double *const *v, double *const *products)
+static ad_status hvp_scalars(ad_tape *t, ad_var y, int n, const ad_var *x, const double *const *v,
+                             double *const *products)
 {
     frame *f = &t->frame;
     f->n = t->head.n;
@@ -34,7 +36,9 @@ static ad_status hvp_scalars(ad_tape *t, ad_var y, int n, const ad_var *x, const
     ad_status s = ids ? AD_OK : AD_NO_MEMORY;
     for (int k = 0; !s && k < n; k++) {
         ids[k] = tape_node(t, x[k], "hvp");
-        s = ids[k] == NO_NODE ? t->status : node_op(&t->head.nodes[ids[k]]) == CODE_TENSOR ? AD_NOT_RECORDED : AD_OK;
+        s = ids[k] == NO_NODE                                ? t->status
+            : node_op(&t->head.nodes[ids[k]]) == CODE_TENSOR ? AD_NOT_RECORDED
+                                                             : AD_OK;
     }
     f->n = t->head.n; /* constants among x have become nodes */
     if (!s) {
@@ -106,7 +110,8 @@ static ad_status checked_output(ad_var y)
     return !y.tape ? AD_NULL : is_constant(y) ? AD_OK : y.tape->status;
 }
 
-ad_status ad_value_and_gradient(ad_function f, void *user, int n, const double *x, double *value, double *gradient)
+ad_status ad_value_and_gradient(ad_function f, void *user, int n, const double *x, double *value,
+                                double *gradient)
 {
     lab l;
     ad_status s = !f || (n > 0 && !gradient) ? AD_NULL : AD_OK;
@@ -176,7 +181,8 @@ ad_status ad_jacobian(ad_functions f, void *user, int n, const double *x, int m,
     for (int j = 0; !s && j < m; j++)
         s = checked_output(y[j]);
     if (!s && n && m)
-        s = forward ? jacobian_forward(&l, n, m, y, jacobian) : jacobian_reverse(&l, n, m, y, jacobian);
+        s = forward ? jacobian_forward(&l, n, m, y, jacobian)
+                    : jacobian_reverse(&l, n, m, y, jacobian);
     return lab_close(&l, s);
 }
 

@@ -1,12 +1,12 @@
 /* draw.c - the tape for people: a table, a trace of values, tangents and adjoints, and a graph
  *
- * Only what the public introspection gives is used here, and only the stream that the caller names is written. */
+ * Only what the public introspection gives is used here, and only the stream that the caller names
+ * is written. */
 #define AD_PLAIN
 #include "ad.h"
 #include "array.h"
 #include <stdlib.h>
 #include <string.h>
-
 
 static void print_shape(const ad_node_info *info, FILE *to)
 {
@@ -14,11 +14,13 @@ static void print_shape(const ad_node_info *info, FILE *to)
     fprintf(to, " %-12s", info->rank ? shape_text(text, info->rank, info->shape) : "");
 }
 
-static void parents_text(const ad_tape *t, int64_t i, const ad_node_info *info, char *out, size_t size)
+static void parents_text(const ad_tape *t, int64_t i, const ad_node_info *info, char *out,
+                         size_t size)
 {
     size_t used = (size_t)snprintf(out, size, "%s", info->operation);
     for (int k = 0; k < info->n_parents && used + 16 < size; k++)
-        used += (size_t)snprintf(out + used, size - used, "%s%lld", k ? ", " : " ", (long long)ad_node_parent(t, i, k));
+        used += (size_t)snprintf(out + used, size - used, "%s%lld", k ? ", " : " ",
+                                 (long long)ad_node_parent(t, i, k));
     if (info->kind == AD_NODE_GUARD && used + 12 < size)
         snprintf(out + used, size - used, " -> %s", info->value != 0 ? "true" : "false");
 }
@@ -27,7 +29,8 @@ ad_status ad_tape_print(const ad_tape *t, FILE *to)
 {
     if (!t || !to)
         return AD_NULL;
-    fprintf(to, "%6s  %-24s %-12s %14s %14s  %s\n", "node", "operation", "shape", "value", "adjoint", "site");
+    fprintf(to, "%6s  %-24s %-12s %14s %14s  %s\n", "node", "operation", "shape", "value",
+            "adjoint", "site");
     for (int64_t i = 0; i < ad_node_count(t); i++) {
         ad_node_info info;
         char text[64];
@@ -37,7 +40,8 @@ ad_status ad_tape_print(const ad_tape *t, FILE *to)
         fprintf(to, "%6lld  %-24s", (long long)i, text);
         print_shape(&info, to);
         if (info.rank || info.dtype != AD_F64 || info.kind == AD_NODE_GUARD)
-            fprintf(to, " %14s %14s", info.kind == AD_NODE_GUARD ? "" : ad_dtype_name(info.dtype), "");
+            fprintf(to, " %14s %14s", info.kind == AD_NODE_GUARD ? "" : ad_dtype_name(info.dtype),
+                    "");
         else
             fprintf(to, " %14.9g %14.9g", info.value, info.adjoint);
         fprintf(to, "  %s%s%s\n", info.scope, *info.scope && *info.site ? " " : "", info.site);
@@ -67,7 +71,8 @@ static void formula(const trace *r, int64_t i, const ad_node_info *info, char *o
             snprintf(out, size, "%s", r->names && r->names[k] ? r->names[k] : "input");
             return;
         }
-    long long p[2] = {(long long)ad_node_parent(r->tape, i, 0), (long long)ad_node_parent(r->tape, i, 1)};
+    long long p[2] = {(long long)ad_node_parent(r->tape, i, 0),
+                      (long long)ad_node_parent(r->tape, i, 1)};
     for (size_t k = 0; k < sizeof infix / sizeof *infix; k++)
         if (info->n_parents == 2 && !strcmp(info->operation, infix[k].name)) {
             snprintf(out, size, "v%lld %s v%lld", p[0], infix[k].sign, p[1]);
@@ -75,7 +80,8 @@ static void formula(const trace *r, int64_t i, const ad_node_info *info, char *o
         }
     size_t used = (size_t)snprintf(out, size, "%s%s", info->operation, info->n_parents ? "(" : "");
     for (int k = 0; k < info->n_parents && used + 16 < size; k++)
-        used += (size_t)snprintf(out + used, size - used, "%sv%lld", k ? ", " : "", (long long)ad_node_parent(r->tape, i, k));
+        used += (size_t)snprintf(out + used, size - used, "%sv%lld", k ? ", " : "",
+                                 (long long)ad_node_parent(r->tape, i, k));
     if (info->n_parents && used + 2 < size)
         snprintf(out + used, size - used, ")");
 }
@@ -93,7 +99,8 @@ static ad_status trace_tangents(trace *r)
     ad_status s = seeds && results && all && column ? AD_OK : AD_NO_MEMORY;
     for (int64_t i = 0; !s && i < r->nodes; i++) {
         ad_node_info info;
-        if (ad_node_at(r->tape, i, &info) || info.rank || info.kind == AD_NODE_HIDDEN || info.kind == AD_NODE_GUARD)
+        if (ad_node_at(r->tape, i, &info) || info.rank || info.kind == AD_NODE_HIDDEN ||
+            info.kind == AD_NODE_GUARD)
             continue;
         results[scalars] = &column[i];
         all[scalars++] = ad_node_var(r->tape, i);
@@ -180,7 +187,8 @@ static void dot_node(const ad_tape *t, int64_t i, const ad_node_info *info, FILE
 {
     static const char *const shapes[] = {"ellipse", "plaintext", "house", "box", "diamond"};
     char text[SHAPE_TEXT];
-    fprintf(to, "  n%lld [shape=%s, label=\"%s\\n", (long long)i, shapes[info->kind], info->operation);
+    fprintf(to, "  n%lld [shape=%s, label=\"%s\\n", (long long)i, shapes[info->kind],
+            info->operation);
     if (info->rank)
         fprintf(to, "%s", shape_text(text, info->rank, info->shape));
     else

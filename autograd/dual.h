@@ -198,7 +198,23 @@ static inline double ad_dualx_lgamma(double x)
     return log(product) + ad_dualx_about_two(x - 2, 0);
 }
 
-/* The derivative of the above, piece by piece. */
+/* psi about its zero x0 = 1.46...: Taylor's series in h = x - x0, for |h| <= 0.1, where the pieces
+ * below would cancel */
+static inline double ad_dualx_digamma_about_zero(double x)
+{
+    static const double c[] = {0.9676722454476212,   -0.4427631689835921,  0.258499760955651,
+                               -0.16394270544240652, 0.10782405069126237,  -0.07219956125645471,
+                               0.04880428816414311,  -0.03316112647484736, 0.022597648232218104,
+                               -0.01542476590494896, 0.010538791616612175, -0.007204534386356869,
+                               0.004926781395729853, -0.003369801655439328};
+    const double h = (x - 1.4616321449683622) - 9.549995429965697e-17;
+    double y = 0;
+    for (int k = 13; k >= 0; --k)
+        y = c[k] + h * y;
+    return h * y;
+}
+
+/* The derivative of ln |Gamma|, piece by piece. */
 static inline double ad_dualx_digamma(double x)
 {
     if (x == 0)
@@ -210,6 +226,8 @@ static inline double ad_dualx_digamma(double x)
             return ad_dualx_nan();
         return ad_dualx_digamma(-x) - 1 / x - 3.14159265358979323846 * ad_dualx_cot_pi(x);
     }
+    if (fabs(x - 1.46) < 0.1)
+        return ad_dualx_digamma_about_zero(x);
     if (x < 1.5)
         return ad_dualx_about_two(x - 1, 1) - 1 / x;
     if (x >= 12) {
@@ -268,7 +286,7 @@ static inline double ad_dualx_zeta(int n, double q)
     tail *= 1 - n * (ad_dualx_difference_error(q, -(double)terms, w) / w);
     /* w^-n in two halves: either is representable wherever the product is */
     const double root = pow(w, -0.5 * n);
-    double y = root * (factorial * tail / w) * root;
+    double y = root * (factorial * (tail / w)) * root;
     for (int k = terms - 1; k >= 0; --k) {
         const double t = q + k, e = ad_dualx_difference_error(q, -(double)k, t) / t;
         const double term = factorial * pow(t, -s);

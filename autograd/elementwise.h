@@ -4,7 +4,8 @@
 #include "tape.h"
 
 extern const block_op elementwise_block;
-ad_status elementwise_tangent(frame *f, block *b, const array *a, const array *y, const array *const *da, array *dy);
+ad_status elementwise_tangent(frame *f, block *b, const array *a, const array *y,
+                              const array *const *da, array *dy);
 bool guard_holds(const frame *f, uint32_t node);
 const char *guard_text(const node *n); /* "<" ... */
 

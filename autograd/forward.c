@@ -5,16 +5,17 @@
 #include "leaf.h"
 #include "special.h"
 
-#define T double
+#define T        double
 #define T_(name) name##_f64
-#define F(f) f
+#define F(f)     f
 #include "algebra_numeric.h"
 
 static ad_status guard_failed(frame *f, uint32_t i)
 {
     const node *n = &f->nodes[i];
-    snprintf(f->note, sizeof f->note, "the comparison %.9g %s %.9g was %s when it was recorded", f->nodes[node_a(n)].u.value,
-             guard_text(n), f->nodes[node_b(n)].u.value, n->u.bits & 1 ? "true" : "false");
+    snprintf(f->note, sizeof f->note, "the comparison %.9g %s %.9g was %s when it was recorded",
+             f->nodes[node_a(n)].u.value, guard_text(n), f->nodes[node_b(n)].u.value,
+             n->u.bits & 1 ? "true" : "false");
     return AD_RETAPE;
 }
 
@@ -38,7 +39,8 @@ static ad_status check_finite(frame *f, uint32_t i)
     int64_t bad = array_not_finite(&y);
     if (bad < 0)
         return AD_OK;
-    snprintf(f->note, sizeof f->note, "element %lld is %g", (long long)bad, array_get(&y, array_offset(&y, bad)));
+    snprintf(f->note, sizeof f->note, "element %lld is %g", (long long)bad,
+             array_get(&y, array_offset(&y, bad)));
     return AD_NOT_FINITE;
 }
 
@@ -62,17 +64,18 @@ ad_status sweep_forward(frame *f, uint32_t from)
         const uint32_t ia = node_a(n), ib = node_b(n);
         ad_status s;
         switch (node_op(n)) {
-#define OP1(name, ...) \
-    case AD_OP_##name: \
-        n->u.value = num_##name##_f64(nodes[ia].u.value); \
+#define OP1(name, ...)                                                                             \
+    case AD_OP_##name:                                                                             \
+        n->u.value = num_##name##_f64(nodes[ia].u.value);                                          \
         break;
-#define OP2(name, ...) \
-    case AD_OP_##name: \
-        n->u.value = num_##name##_f64(nodes[ia].u.value, nodes[ib].u.value); \
+#define OP2(name, ...)                                                                             \
+    case AD_OP_##name:                                                                             \
+        n->u.value = num_##name##_f64(nodes[ia].u.value, nodes[ib].u.value);                       \
         break;
-#define OP3(name, ...) \
-    case AD_OP_##name: \
-        n->u.value = num_##name##_f64(nodes[ia].u.value, nodes[ib].u.value, nodes[node_a(n - 1)].u.value); \
+#define OP3(name, ...)                                                                             \
+    case AD_OP_##name:                                                                             \
+        n->u.value =                                                                               \
+            num_##name##_f64(nodes[ia].u.value, nodes[ib].u.value, nodes[node_a(n - 1)].u.value);  \
         break;
 #include "ops.def"
         case CODE_INPUT:

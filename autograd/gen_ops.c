@@ -1,8 +1,8 @@
-/* gen_ops.c - reads ops.def where the preprocessor cannot reach: writes the header of operations, the
- * header of short names, and the table of the documentation
+/* gen_ops.c - reads ops.def where the preprocessor cannot reach: writes the header of operations,
+ * the header of short names, and the table of the documentation
  *
- * A macro cannot define a macro, so the generic layer (numbers for variables, source sites, left-to-right
- * recording) is printed by this program at build time. */
+ * A macro cannot define a macro, so the generic layer (numbers for variables, source sites,
+ * left-to-right recording) is printed by this program at build time. */
 #include <stdio.h>
 #include <string.h>
 
@@ -12,16 +12,18 @@ struct row {
     const char *value, *partial[3], *doc;
 };
 
-#define K(x) x
-#define F(f) f
-#define S(f) ad_special_##f
-#define V(f) ad_value_##f##_
-#define op(f, ...) f(__VA_ARGS__)
-#define TEXT_(...) #__VA_ARGS__
-#define TEXT(...) TEXT_(__VA_ARGS__)
+#define K(x)                              x
+#define F(f)                              f
+#define S(f)                              ad_special_##f
+#define V(f)                              ad_value_##f##_
+#define op(f, ...)                        f(__VA_ARGS__)
+#define TEXT_(...)                        #__VA_ARGS__
+#define TEXT(...)                         TEXT_(__VA_ARGS__)
 #define OP1(name, ia, val, da, kink, doc) {TEXT_(name), 1, TEXT(val), {TEXT(da), "", ""}, doc},
-#define OP2(name, ia, ib, val, da, db, kink, doc) {TEXT_(name), 2, TEXT(val), {TEXT(da), TEXT(db), ""}, doc},
-#define OP3(name, ia, ib, ic, val, da, db, dc, kink, doc) {TEXT_(name), 3, TEXT(val), {TEXT(da), TEXT(db), TEXT(dc)}, doc},
+#define OP2(name, ia, ib, val, da, db, kink, doc)                                                  \
+    {TEXT_(name), 2, TEXT(val), {TEXT(da), TEXT(db), ""}, doc},
+#define OP3(name, ia, ib, ic, val, da, db, dc, kink, doc)                                          \
+    {TEXT_(name), 3, TEXT(val), {TEXT(da), TEXT(db), TEXT(dc)}, doc},
 static const struct row rows[] = {
 #include "ops.def"
 };
@@ -35,14 +37,68 @@ static const struct {
 };
 
 /* functions of ad.h that record: the macro over them adds the source site to what they return */
-static const char *const sited[] = {
-    "matmul", "dot", "outer", "sum", "mean", "prod", "amax", "amin", "norm", "logsumexp", "var_of", "std", "sum_axes",
-    "mean_axes", "prod_axes", "amax_axes", "amin_axes", "norm_axes", "logsumexp_axes", "var_axes", "std_axes", "argmax",
-    "argmin", "cumsum", "cumprod", "sum_n", "prod_n", "reshape", "permute", "transpose", "expand", "slice", "flip",
-    "repeat", "concat", "stack", "pad", "tril", "triu", "diag", "trace", "at", "take", "gather", "scatter_add", "cast",
-    "softmax", "log_softmax", "maxout", "softmax_cross_entropy", "stop_gradient", "input_array",
-    "constant_array", "input_tensor", "constant_tensor", "bind", "use", "call", "random_uniform", "random_normal",
-    "random_bernoulli", "random_permutation"};
+static const char *const sited[] = {"matmul",
+                                    "dot",
+                                    "outer",
+                                    "sum",
+                                    "mean",
+                                    "prod",
+                                    "amax",
+                                    "amin",
+                                    "norm",
+                                    "logsumexp",
+                                    "var_of",
+                                    "std",
+                                    "sum_axes",
+                                    "mean_axes",
+                                    "prod_axes",
+                                    "amax_axes",
+                                    "amin_axes",
+                                    "norm_axes",
+                                    "logsumexp_axes",
+                                    "var_axes",
+                                    "std_axes",
+                                    "argmax",
+                                    "argmin",
+                                    "cumsum",
+                                    "cumprod",
+                                    "sum_n",
+                                    "prod_n",
+                                    "reshape",
+                                    "permute",
+                                    "transpose",
+                                    "expand",
+                                    "slice",
+                                    "flip",
+                                    "repeat",
+                                    "concat",
+                                    "stack",
+                                    "pad",
+                                    "tril",
+                                    "triu",
+                                    "diag",
+                                    "trace",
+                                    "at",
+                                    "take",
+                                    "gather",
+                                    "scatter_add",
+                                    "cast",
+                                    "softmax",
+                                    "log_softmax",
+                                    "maxout",
+                                    "softmax_cross_entropy",
+                                    "stop_gradient",
+                                    "input_array",
+                                    "constant_array",
+                                    "input_tensor",
+                                    "constant_tensor",
+                                    "bind",
+                                    "use",
+                                    "call",
+                                    "random_uniform",
+                                    "random_normal",
+                                    "random_bernoulli",
+                                    "random_permutation"};
 static const char *const guards[] = {"lt", "le", "gt", "ge", "eq", "ne"};
 enum { N_ROWS = sizeof rows / sizeof *rows, N_SITED = sizeof sited / sizeof *sited };
 
@@ -54,31 +110,42 @@ static void print_functions(void)
     puts("    AD_OP_COUNT_\n};\n");
     puts("#ifdef __cplusplus\nextern \"C\" {\n#endif\n");
     for (int i = 0; i < N_ROWS; i++) {
-        static const char *const list[] = {"", "ad_var a", "ad_var a, ad_var b", "ad_var a, ad_var b, ad_var c"};
-        printf("/* %s */\nAD_API ad_var ad_%s(%s);\n", rows[i].doc, rows[i].name, list[rows[i].arity]);
+        static const char *const list[] = {"", "ad_var a", "ad_var a, ad_var b",
+                                           "ad_var a, ad_var b, ad_var c"};
+        printf("/* %s */\nAD_API ad_var ad_%s(%s);\n", rows[i].doc, rows[i].name,
+               list[rows[i].arity]);
     }
     puts("\n#ifdef __cplusplus\n}\n#endif\n");
     for (int i = 0; i < N_ROWS; i++) {
-        static const char *const numbers[] = {"", "double a", "double a, double b", "double a, double b, double c"};
-        static const char *const list[] = {"", "ad_var a", "ad_var a, ad_var b", "ad_var a, ad_var b, ad_var c"};
-        static const char *const values[] = {"", "ad_number_(t, a)", "ad_number_(t, a), ad_number_(t, b)"};
+        static const char *const numbers[] = {"", "double a", "double a, double b",
+                                              "double a, double b, double c"};
+        static const char *const list[] = {"", "ad_var a", "ad_var a, ad_var b",
+                                           "ad_var a, ad_var b, ad_var c"};
+        static const char *const values[] = {"", "ad_number_(t, a)",
+                                             "ad_number_(t, a), ad_number_(t, b)"};
         const struct row *r = &rows[i];
-        printf("static inline double ad_value_%s_(%s)\n{\n    return %s;\n}\n", r->name, numbers[r->arity], r->value);
-        printf("static inline ad_var ad_%s_at_(%s, const char *site)\n{\n", r->name, list[r->arity]);
+        printf("static inline double ad_value_%s_(%s)\n{\n    return %s;\n}\n", r->name,
+               numbers[r->arity], r->value);
+        printf("static inline ad_var ad_%s_at_(%s, const char *site)\n{\n", r->name,
+               list[r->arity]);
         if (r->arity < 3) {
             puts("    ad_head_ *t = (ad_head_ *)(void *)a.tape;");
-            printf("    if (AD_LIKELY_(ad_hot%d_(t, a%s)))\n", r->arity, r->arity == 2 ? ", b" : "");
-            printf("        return ad_push_(t, AD_OP_%s, a.u.node.id, %s.u.node.id,\n", r->name, r->arity == 2 ? "b" : "a");
+            printf("    if (AD_LIKELY_(ad_hot%d_(t, a%s)))\n", r->arity,
+                   r->arity == 2 ? ", b" : "");
+            printf("        return ad_push_(t, AD_OP_%s, a.u.node.id, %s.u.node.id,\n", r->name,
+                   r->arity == 2 ? "b" : "a");
             printf("                        ad_value_%s_(%s), site);\n", r->name, values[r->arity]);
         }
         static const char *const arguments[] = {"", "a", "a, b", "a, b, c"};
-        printf("    return ad_record%d_(AD_OP_%s, %s, site);\n}\n", r->arity, r->name, arguments[r->arity]);
+        printf("    return ad_record%d_(AD_OP_%s, %s, site);\n}\n", r->arity, r->name,
+               arguments[r->arity]);
     }
 }
 
 static void print_header(void)
 {
-    puts("/* ad_ops.h - made from ops.def by gen_ops.c: one function for each elementwise operation; include ad.h */");
+    puts("/* ad_ops.h - made from ops.def by gen_ops.c: one function for each elementwise "
+         "operation; include ad.h */");
     puts("#ifndef TAPEGRAD_AD_OPS_H\n#define TAPEGRAD_AD_OPS_H\n#include \"ad_record.h\"\n");
     print_functions();
     puts("#if defined(__cplusplus)\n");
@@ -87,48 +154,66 @@ static void print_header(void)
         if (rows[i].arity == 1)
             printf("inline ad_var ad_%s(double a) { return ad_%s(ad_constant(a)); }\n", n, n);
         if (rows[i].arity == 2) {
-            printf("inline ad_var ad_%s(double a, ad_var b) { return ad_%s(ad_constant(a), b); }\n", n, n);
-            printf("inline ad_var ad_%s(ad_var a, double b) { return ad_%s(a, ad_constant(b)); }\n", n, n);
+            printf("inline ad_var ad_%s(double a, ad_var b) { return ad_%s(ad_constant(a), b); }\n",
+                   n, n);
+            printf("inline ad_var ad_%s(ad_var a, double b) { return ad_%s(a, ad_constant(b)); }\n",
+                   n, n);
         }
         if (rows[i].arity == 3) {
-            printf("inline ad_var ad_%s(ad_var a, double b, ad_var c) { return ad_%s(a, ad_constant(b), c); }\n", n, n);
-            printf("inline ad_var ad_%s(ad_var a, ad_var b, double c) { return ad_%s(a, b, ad_constant(c)); }\n", n, n);
-            printf("inline ad_var ad_%s(ad_var a, double b, double c) { return ad_%s(a, ad_constant(b), ad_constant(c)); }\n", n, n);
+            printf("inline ad_var ad_%s(ad_var a, double b, ad_var c) { return ad_%s(a, "
+                   "ad_constant(b), c); }\n",
+                   n, n);
+            printf("inline ad_var ad_%s(ad_var a, ad_var b, double c) { return ad_%s(a, b, "
+                   "ad_constant(c)); }\n",
+                   n, n);
+            printf("inline ad_var ad_%s(ad_var a, double b, double c) { return ad_%s(a, "
+                   "ad_constant(b), ad_constant(c)); }\n",
+                   n, n);
         }
     }
     puts("\n#elif !defined(AD_PLAIN) && (defined(__GNUC__) || defined(__clang__))\n");
     for (int i = 0; i < N_ROWS; i++)
-        printf("#define ad_%s(...) AD_CALL%d_(ad_%s_at_, __COUNTER__, __VA_ARGS__)\n", rows[i].name, rows[i].arity, rows[i].name);
+        printf("#define ad_%s(...) AD_CALL%d_(ad_%s_at_, __COUNTER__, __VA_ARGS__)\n", rows[i].name,
+               rows[i].arity, rows[i].name);
     puts("#ifndef AD_NO_SITES");
     for (int i = 0; i < N_SITED; i++)
         printf("#define ad_%s(...) ad_sited_(ad_%s(__VA_ARGS__), AD_SITE_)\n", sited[i], sited[i]);
     puts("#endif");
-    puts("#define ad_value(...) ad_value_at_(__VA_ARGS__)\n#define ad_grad(...) ad_grad_at_(__VA_ARGS__)");
+    puts("#define ad_value(...) ad_value_at_(__VA_ARGS__)\n#define ad_grad(...) "
+         "ad_grad_at_(__VA_ARGS__)");
     puts("#define ad_input(t, ...) ad_input_at_(t, __VA_ARGS__, AD_SITE_)");
     for (unsigned i = 0; i < sizeof guards / sizeof *guards; i++)
-        printf("#define ad_%s(...) AD_CALL2_(ad_guard_%s_, __COUNTER__, __VA_ARGS__)\n", guards[i], guards[i]);
+        printf("#define ad_%s(...) AD_CALL2_(ad_guard_%s_, __COUNTER__, __VA_ARGS__)\n", guards[i],
+               guards[i]);
     puts("#endif\n#endif");
 }
 
 static void print_short(void)
 {
-    puts("/* short.h - the operations under short names: include after ad.h, in a file of expression code only */");
+    puts("/* short.h - the operations under short names: include after ad.h, in a file of "
+         "expression code only */");
     puts("#ifndef TAPEGRAD_SHORT_H\n#define TAPEGRAD_SHORT_H\n#include \"ad.h\"");
-    puts("/* the C library's names must be known before they are covered; <complex.h> and <tgmath.h> do not go with this */");
+    puts("/* the C library's names must be known before they are covered; <complex.h> and "
+         "<tgmath.h> do not go with this */");
     puts("#include <stdlib.h>\n#include <string.h>\n#include <unistd.h>");
     for (int i = 0; i < N_ROWS; i++)
-        printf("#undef %s\n#define %s(...) ad_%s(__VA_ARGS__)\n", rows[i].name, rows[i].name, rows[i].name);
+        printf("#undef %s\n#define %s(...) ad_%s(__VA_ARGS__)\n", rows[i].name, rows[i].name,
+               rows[i].name);
     for (int i = 0; i < N_SITED; i++)
-        if (strcmp(sited[i], "call") && strcmp(sited[i], "use") && strcmp(sited[i], "at") && strcmp(sited[i], "bind"))
+        if (strcmp(sited[i], "call") && strcmp(sited[i], "use") && strcmp(sited[i], "at") &&
+            strcmp(sited[i], "bind"))
             printf("#undef %s\n#define %s(...) ad_%s(__VA_ARGS__)\n", sited[i], sited[i], sited[i]);
     puts("#undef input\n#define input(...) ad_input(__VA_ARGS__)\n#endif");
 }
 
 static void print_markdown(void)
 {
-    puts("# Operations\n\nMade from `autograd/ops.def` and `autograd/blocks.def` by `autograd/gen_ops.c`; do not edit.\n");
-    puts("## Elementwise\n\nOn scalars and tensors alike, with broadcasting. `g` is the cotangent of the result `y`; `mulz` and");
-    puts("`divz` are product and quotient with an absorbing zero; `NO` means that nothing flows.\n");
+    puts("# Operations\n\nMade from `autograd/ops.def` and `autograd/blocks.def` by "
+         "`autograd/gen_ops.c`; do not edit.\n");
+    puts("## Elementwise\n\nOn scalars and tensors alike, with broadcasting. `g` is the cotangent "
+         "of the result `y`; `mulz` and");
+    puts(
+        "`divz` are product and quotient with an absorbing zero; `NO` means that nothing flows.\n");
     puts("| function | meaning | value | cotangents of the arguments |\n|---|---|---|---|");
     for (int i = 0; i < N_ROWS; i++) {
         const struct row *r = &rows[i];
@@ -147,7 +232,8 @@ static void print_markdown(void)
     }
     puts("\n## Structured\n\n| function | meaning |\n|---|---|");
     for (unsigned i = 0; i < sizeof blocks / sizeof *blocks; i++)
-        printf(*blocks[i].arguments ? "| `ad_%s(%s)` | %s |\n" : "| %s%s | %s |\n", blocks[i].name, blocks[i].arguments, blocks[i].doc);
+        printf(*blocks[i].arguments ? "| `ad_%s(%s)` | %s |\n" : "| %s%s | %s |\n", blocks[i].name,
+               blocks[i].arguments, blocks[i].doc);
 }
 
 int main(int argc, char **argv)

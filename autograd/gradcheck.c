@@ -1,9 +1,11 @@
-/* gradcheck.c - is a gradient right? Reverse mode against duals within rounding, then both against differences
+/* gradcheck.c - is a gradient right? Reverse mode against duals within rounding, then both against
+ * differences
  *
- * Three opinions that share no formula: the reverse sweep reads ops.def, the forward sweep reads dual.h, and
- * differences read nothing. Reverse and duals must agree to a bound that is computed, not guessed: a further
- * reverse sweep sums the magnitudes of all contributions to an element, and rounding can move it by that sum, times
- * the unit roundoff, times the length of the longest path. Differences see what a common mistake would hide. */
+ * Three opinions that share no formula: the reverse sweep reads ops.def, the forward sweep reads
+ * dual.h, and differences read nothing. Reverse and duals must agree to a bound that is computed,
+ * not guessed: a further reverse sweep sums the magnitudes of all contributions to an element, and
+ * rounding can move it by that sum, times the unit roundoff, times the length of the longest path.
+ * Differences see what a common mistake would hide. */
 #define AD_PLAIN
 #include "gradcheck.h"
 #include "algebra.h"
@@ -29,7 +31,8 @@ typedef struct check {
     int64_t y_size;
     ad_tape *t;
     arena memory;
-    double unit, bound, reach; /* roundoff; allowed error in units of it; distance at which kinks matter */
+    double unit, bound,
+        reach; /* roundoff; allowed error in units of it; distance at which kinks matter */
     const ad_check_options *options;
     ad_check_report *report;
     size_t used; /* of the report's text */
@@ -65,7 +68,8 @@ static ad_status record_at(check *c, bool moved)
     ad_reset(c->t);
     for (int i = 0; i < c->n; i++) {
         const array *v = moved ? &c->in[i].moved : &c->in[i].value;
-        c->x[i] = v->rank ? ad_input_array(c->t, v->dtype, v->rank, v->shape, v->data) : ad_input(c->t, array_get(v, 0));
+        c->x[i] = v->rank ? ad_input_array(c->t, v->dtype, v->rank, v->shape, v->data)
+                          : ad_input(c->t, array_get(v, 0));
     }
     c->y = c->f(c->x, c->user);
     if (!c->y.tape)
@@ -123,7 +127,8 @@ static ad_status prepare(check *c)
         return AD_NO_MEMORY;
     c->bound *= c->options->slack > 0 ? c->options->slack : 1;
     c->y_size = ad_size(c->y);
-    if ((s = take_numbers(c, &c->seed, c->y_size)) || (s = take_numbers(c, &c->y_values, c->y_size)))
+    if ((s = take_numbers(c, &c->seed, c->y_size)) ||
+        (s = take_numbers(c, &c->y_values, c->y_size)))
         return s;
     for (int64_t j = 0; j < c->y_size; j++)
         c->seed[j] = 1;
@@ -133,7 +138,8 @@ static ad_status prepare(check *c)
         input *in = &c->in[i];
         in->moved = array_of(NULL, in->value.dtype, in->value.rank, in->value.shape);
         in->moved.data = arena_take(&c->memory, array_bytes(&in->moved) + 8);
-        if (!in->moved.data || take_numbers(c, &in->reverse, in->value.size) || take_numbers(c, &in->magnitude, in->value.size) ||
+        if (!in->moved.data || take_numbers(c, &in->reverse, in->value.size) ||
+            take_numbers(c, &in->magnitude, in->value.size) ||
             take_numbers(c, &in->dual, in->value.size))
             return AD_NO_MEMORY;
         array_copy(&in->moved, &in->value);
@@ -197,7 +203,8 @@ static ad_status dual_sweeps(check *c, int which)
     return s;
 }
 
-static void blame(check *c, int i, int64_t e, double got, double want, bool (*find)(ad_tape *, ad_check_report *))
+static void blame(check *c, int i, int64_t e, double got, double want,
+                  bool (*find)(ad_tape *, ad_check_report *))
 {
     ad_check_report *r = c->report;
     r->status = AD_MISMATCH;
@@ -208,9 +215,11 @@ static void blame(check *c, int i, int64_t e, double got, double want, bool (*fi
     r->want = want;
     say(c, "gradient check: FAILED at element %lld of input %d\n", (long long)e, i);
     if (find && find(c->t, r))
-        say(c, "first wrong operation: %s, argument %d (node %lld%s%s%s%s)\n  at (%.9g, %.9g, %.9g): got %.9g, want %.9g\n", r->operation,
-            r->argument, (long long)r->node, *r->scope ? ", " : "", r->scope, *r->site ? ", " : "", r->site, r->at[0], r->at[1], r->at[2], r->got,
-            r->want);
+        say(c,
+            "first wrong operation: %s, argument %d (node %lld%s%s%s%s)\n  at (%.9g, %.9g, %.9g): "
+            "got %.9g, want %.9g\n",
+            r->operation, r->argument, (long long)r->node, *r->scope ? ", " : "", r->scope,
+            *r->site ? ", " : "", r->site, r->at[0], r->at[1], r->at[2], r->got, r->want);
 }
 
 static bool agree(double got, double want, double allowed)
@@ -233,8 +242,10 @@ static ad_status compare_duals(check *c)
             if (!(isfinite(got) && isfinite(want)) && r->kinks)
                 continue; /* an infinite partial at a kink */
             blame(c, i, e, got, want, blame_operation);
-            say(c, "reverse mode gives %.17g, duals %.17g: %.3g units of rounding apart, %.3g allowed\n", got, want,
-                scale > 0 ? fabs(got - want) / scale : (double)INFINITY, c->bound);
+            say(c,
+                "reverse mode gives %.17g, duals %.17g: %.3g units of rounding apart, %.3g "
+                "allowed\n",
+                got, want, scale > 0 ? fabs(got - want) / scale : (double)INFINITY, c->bound);
             return AD_MISMATCH;
         }
     return AD_OK;
@@ -242,7 +253,8 @@ static ad_status compare_duals(check *c)
 
 /* ---- differences ---- */
 
-static ad_status value_at(check *c, const array *moved, int64_t e, double x, double *value, double *size)
+static ad_status value_at(check *c, const array *moved, int64_t e, double x, double *value,
+                          double *size)
 {
     double old = array_get(moved, e);
     array_put(moved, e, x);
@@ -273,7 +285,9 @@ static ad_status difference(check *c, int i, int64_t e, double *derivative, doub
             s = value_at(c, moved, e, x - step, &down, &size_down);
         if (s)
             return s;
-        double width = moved->dtype == AD_F32 ? (double)(float)(x + step) - (double)(float)(x - step) : (x + step) - (x - step);
+        double width = moved->dtype == AD_F32
+                           ? (double)(float)(x + step) - (double)(float)(x - step)
+                           : (x + step) - (x - step);
         d[j] = (up - down) / width;
         noise = fmax(noise, c->unit * c->bound * (size_up + size_down) / step);
     }
@@ -290,7 +304,8 @@ static ad_status compare_differences(check *c)
             double want, error, got = c->in[i].reverse[e];
             ad_status s = difference(c, i, e, &want, &error);
             if (s) { /* the neighbourhood leaves the domain: differences have no opinion there */
-                say(c, "differences: none at element %lld of input %d: %s\n", (long long)e, i, ad_tape_error(c->t));
+                say(c, "differences: none at element %lld of input %d: %s\n", (long long)e, i,
+                    ad_tape_error(c->t));
                 continue;
             }
             if (!isfinite(want) || !isfinite(got))
@@ -298,14 +313,16 @@ static ad_status compare_differences(check *c)
             double scale = fmax(fabs(got), fabs(want));
             if (fabs(got - want) <= error + 1e-9 * (scale + c->in[i].magnitude[e])) {
                 if (scale > 0)
-                    r->worst_difference = fmax(r->worst_difference, fabs(got - want) / fmax(scale, 1));
+                    r->worst_difference =
+                        fmax(r->worst_difference, fabs(got - want) / fmax(scale, 1));
                 continue;
             }
             if (r->kinks)
                 continue;
             s = record_at(c, false);
             blame(c, i, e, got, want, s ? NULL : blame_formula);
-            say(c, "reverse mode and duals give %.17g, differences %.9g +- %.2g\n", got, want, error);
+            say(c, "reverse mode and duals give %.17g, differences %.9g +- %.2g\n", got, want,
+                error);
             return AD_MISMATCH;
         }
     return record_at(c, false);
@@ -313,15 +330,18 @@ static ad_status compare_differences(check *c)
 
 /* ---- second order ---- */
 
-/* Along one random direction v: tangents of the recorded gradient against the gradient of <gradient, v>. */
+/* Along one random direction v: tangents of the recorded gradient against the gradient of
+ * <gradient, v>. */
 static ad_status second_order(check *c)
 {
     ad_tape *t = c->t;
     int64_t total = 0;
     for (int i = 0; i < c->n; i++)
         total += c->in[i].value.size;
-    ad_var *g = arena_zeros(&c->memory, (size_t)c->n * sizeof *g + 8), cotangent = {0}, sum = ad_constant(0);
-    double *v = arena_zeros(&c->memory, (size_t)total * 3 * sizeof *v + 8), *forward = v ? v + total : NULL, *reverse = v ? forward + total : NULL;
+    ad_var *g = arena_zeros(&c->memory, (size_t)c->n * sizeof *g + 8), cotangent = {0},
+           sum = ad_constant(0);
+    double *v = arena_zeros(&c->memory, (size_t)total * 3 * sizeof *v + 8),
+           *forward = v ? v + total : NULL, *reverse = v ? forward + total : NULL;
     const double **vs = arena_zeros(&c->memory, (size_t)c->n * sizeof *vs + 8);
     double **products = arena_zeros(&c->memory, (size_t)c->n * sizeof *products + 8);
     if (!g || !v || !vs || !products)
@@ -334,7 +354,9 @@ static ad_status second_order(check *c)
     ad_status s = ad_gradients_seeded(1, &c->y, &cotangent, c->n, c->x, g);
     for (int64_t i = 0, at = 0; !s && i < c->n; at += c->in[i++].value.size) {
         const array *x = &c->in[i].value;
-        ad_var direction = x->rank ? ad_cast(ad_constant_array(t, AD_F64, x->rank, x->shape, v + at), x->dtype) : ad_constant(v[at]);
+        ad_var direction =
+            x->rank ? ad_cast(ad_constant_array(t, AD_F64, x->rank, x->shape, v + at), x->dtype)
+                    : ad_constant(v[at]);
         sum = ad_add(sum, x->rank ? ad_sum(ad_mul(g[i], direction)) : ad_mul(g[i], direction));
         vs[i] = v + at;
         products[i] = forward + at;
@@ -353,9 +375,13 @@ static ad_status second_order(check *c)
         scale = fmax(scale, fabs(forward[k]) + fabs(reverse[k]));
     for (int64_t i = 0, at = 0; !s && i < c->n; at += c->in[i++].value.size)
         for (int64_t e = 0; e < c->in[i].value.size; e++)
-            if (!agree(reverse[at + e], forward[at + e], 64 * c->bound * c->unit * scale + DBL_MIN) && !c->report->kinks) {
+            if (!agree(reverse[at + e], forward[at + e],
+                       64 * c->bound * c->unit * scale + DBL_MIN) &&
+                !c->report->kinks) {
                 blame(c, (int)i, e, reverse[at + e], forward[at + e], blame_operation);
-                say(c, "second order: the Hessian-vector product is %.17g by reverse over reverse, %.17g by duals over reverse\n",
+                say(c,
+                    "second order: the Hessian-vector product is %.17g by reverse over reverse, "
+                    "%.17g by duals over reverse\n",
                     reverse[at + e], forward[at + e]);
                 return AD_MISMATCH;
             }
@@ -385,10 +411,14 @@ static ad_status run_check(check *c)
     if (s && s != AD_MISMATCH)
         return fail(c, s);
     if (!s)
-        say(c, "gradient check: passed\n%lld elements: reverse against duals within %.2g units of rounding (%.3g allowed)%s\n",
-            (long long)c->report->elements, c->report->worst_ulps, c->bound, c->options->second_order ? ", second order too" : "");
+        say(c,
+            "gradient check: passed\n%lld elements: reverse against duals within %.2g units of "
+            "rounding (%.3g allowed)%s\n",
+            (long long)c->report->elements, c->report->worst_ulps, c->bound,
+            c->options->second_order ? ", second order too" : "");
     if (!s && !c->options->no_differences)
-        say(c, "against central differences: worst relative disagreement %.1e\n", c->report->worst_difference);
+        say(c, "against central differences: worst relative disagreement %.1e\n",
+            c->report->worst_difference);
     if (*kinks)
         say(c, "%s", kinks);
     if (c->report->kinks > 4)
@@ -400,7 +430,8 @@ static ad_status run_check(check *c)
 static ad_status check_hand(check *c, const double *gradient)
 {
     for (int i = 0; i < c->n; i++) {
-        double want = c->in[i].reverse[0], got = gradient[i], error = c->unit * c->in[i].magnitude[0];
+        double want = c->in[i].reverse[0], got = gradient[i],
+               error = c->unit * c->in[i].magnitude[0];
         if (agree(got, want, 1e-9 * fabs(want) + 64 * c->bound * error + DBL_MIN))
             continue;
         c->used = 0;
@@ -443,7 +474,8 @@ static ad_status refuse(ad_check_report *r, ad_status s, const char *why)
     return s;
 }
 
-static ad_status check_scalars(ad_function f, void *user, int n, const double *x, const double *hand, const ad_check_options *options,
+static ad_status check_scalars(ad_function f, void *user, int n, const double *x,
+                               const double *hand, const ad_check_options *options,
                                ad_check_report *report)
 {
     if (!f || n < 0 || (n && !x))
@@ -460,21 +492,23 @@ static ad_status check_scalars(ad_function f, void *user, int n, const double *x
     return s;
 }
 
-ad_status ad_gradcheck(ad_function f, void *user, int n, const double *x, const ad_check_options *options, ad_check_report *report)
+ad_status ad_gradcheck(ad_function f, void *user, int n, const double *x,
+                       const ad_check_options *options, ad_check_report *report)
 {
     return check_scalars(f, user, n, x, NULL, options, report);
 }
 
-ad_status ad_gradcheck_against(ad_function f, void *user, int n, const double *x, const double *gradient,
-                               const ad_check_options *options, ad_check_report *report)
+ad_status ad_gradcheck_against(ad_function f, void *user, int n, const double *x,
+                               const double *gradient, const ad_check_options *options,
+                               ad_check_report *report)
 {
     if (!gradient)
         return refuse(report, AD_NULL, "null gradient");
     return check_scalars(f, user, n, x, gradient, options, report);
 }
 
-ad_status ad_gradcheck_tensors(ad_function f, void *user, int n, ad_tensor *const *x, const ad_check_options *options,
-                               ad_check_report *report)
+ad_status ad_gradcheck_tensors(ad_function f, void *user, int n, ad_tensor *const *x,
+                               const ad_check_options *options, ad_check_report *report)
 {
     if (!f || n < 0 || (n && !x))
         return refuse(report, AD_NULL, "null function or point");

@@ -4,25 +4,24 @@
 #include "leaf.h"
 #include <string.h>
 
-int64_t ad_node_count(const ad_tape *t)
-{
-    return t ? t->head.n : 0;
-}
+int64_t ad_node_count(const ad_tape *t) { return t ? t->head.n : 0; }
 
-static bool has_node(const ad_tape *t, int64_t i)
-{
-    return t && i >= 0 && i < t->head.n;
-}
+static bool has_node(const ad_tape *t, int64_t i) { return t && i >= 0 && i < t->head.n; }
 
 static ad_node_kind kind_of(const node *nodes, uint32_t i)
 {
     const block *b = block_at(nodes, i);
     switch (node_op(&nodes[i])) {
-    case CODE_INPUT: return AD_NODE_INPUT;
-    case CODE_CONSTANT: return AD_NODE_CONSTANT;
-    case CODE_HIDDEN: return AD_NODE_HIDDEN;
-    case CODE_GUARD: return AD_NODE_GUARD;
-    default: break;
+    case CODE_INPUT:
+        return AD_NODE_INPUT;
+    case CODE_CONSTANT:
+        return AD_NODE_CONSTANT;
+    case CODE_HIDDEN:
+        return AD_NODE_HIDDEN;
+    case CODE_GUARD:
+        return AD_NODE_GUARD;
+    default:
+        break;
     }
     return !b || b->leaf == LEAF_NONE ? AD_NODE_OPERATION
            : b->leaf == LEAF_INPUT    ? AD_NODE_INPUT
@@ -34,7 +33,10 @@ static int parent_count(const frame *f, uint32_t i)
 {
     const block *b = block_at(f->nodes, i);
     unsigned op = node_op(&f->nodes[i]);
-    return b ? (int)b->n_args : op < AD_OP_COUNT_ ? elementwise_ops[op].info.arity : op == CODE_GUARD ? 2 : 0;
+    return b                   ? (int)b->n_args
+           : op < AD_OP_COUNT_ ? elementwise_ops[op].info.arity
+           : op == CODE_GUARD  ? 2
+                               : 0;
 }
 
 int64_t ad_node_parent(const ad_tape *t, int64_t i, int k)
@@ -57,10 +59,16 @@ ad_status ad_node_at(const ad_tape *t, int64_t at, ad_node_info *info)
     const node *n = &t->head.nodes[i];
     bool tensor = node_op(n) == CODE_TENSOR, guard = node_op(n) == CODE_GUARD;
     const block *b = block_at(t->head.nodes, i);
-    *info = (ad_node_info){.kind = kind_of(f->nodes, i), .operation = op_name(f, i), .n_parents = parent_count(f, i),
-                           .value = tensor ? (double)NAN : guard ? (double)(n->u.bits & 1) : n->u.value,
-                           .adjoint = tensor ? (double)NAN : n->adjoint, .needs_gradient = node_needs_grad(f, i),
-                           .site = tape_site(t, i), .scope = tape_scope(t, i)};
+    *info = (ad_node_info){.kind = kind_of(f->nodes, i),
+                           .operation = op_name(f, i),
+                           .n_parents = parent_count(f, i),
+                           .value = tensor  ? (double)NAN
+                                    : guard ? (double)(n->u.bits & 1)
+                                            : n->u.value,
+                           .adjoint = tensor ? (double)NAN : n->adjoint,
+                           .needs_gradient = node_needs_grad(f, i),
+                           .site = tape_site(t, i),
+                           .scope = tape_scope(t, i)};
     if (tensor) {
         info->shape = b->out.shape;
         info->rank = b->out.rank;
@@ -84,7 +92,8 @@ int64_t ad_var_node(ad_var a)
 
 double ad_node_partial(const ad_tape *t, int64_t at, int k)
 {
-    if (!has_node(t, at) || node_op(&t->head.nodes[at]) >= AD_OP_COUNT_ || k < 0 || k >= parent_count(&t->frame, (uint32_t)at))
+    if (!has_node(t, at) || node_op(&t->head.nodes[at]) >= AD_OP_COUNT_ || k < 0 ||
+        k >= parent_count(&t->frame, (uint32_t)at))
         return (double)NAN;
     const node *n = &t->head.nodes[at];
     double x[3] = {0, 0, 0}, d[3];
@@ -108,7 +117,8 @@ ad_stats ad_tape_stats(const ad_tape *t)
     s.nodes = t->head.n;
     s.node_bytes = s.nodes * (int64_t)sizeof(node);
     s.tensor_bytes = (int64_t)(t->memory.total + t->scratch.total);
-    s.site_bytes = (int64_t)(t->head.n_sites * sizeof(ad_site_) + t->n_scopes * sizeof(scope_change));
+    s.site_bytes =
+        (int64_t)(t->head.n_sites * sizeof(ad_site_) + t->n_scopes * sizeof(scope_change));
     s.value_reads = t->head.value_reads;
     return s;
 }

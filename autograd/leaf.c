@@ -1,15 +1,16 @@
 /* leaf.c - inputs, constants, parameters and states; reading values and gradients
  *
  * A leaf either owns a copy of its data in the tape's memory, or borrows a tensor: then it holds a
- * reference and the version that was recorded, so that a write in between is found before it does harm. */
+ * reference and the version that was recorded, so that a write in between is found before it does
+ * harm. */
 #define AD_PLAIN
 #include "leaf.h"
 #include "tensor.h"
 #include <string.h>
 
-#define HASH_NONFATAL_OOM 1
-#define uthash_malloc(bytes) memory_take(t->context, bytes)
-#define uthash_free(p, bytes) memory_give(t->context, p, bytes)
+#define HASH_NONFATAL_OOM          1
+#define uthash_malloc(bytes)       memory_take(t->context, bytes)
+#define uthash_free(p, bytes)      memory_give(t->context, p, bytes)
 #define uthash_nonfatal_oom(entry) ((entry)->lost = true)
 #include <uthash.h>
 
@@ -47,22 +48,27 @@ ad_var ad_record_input_(ad_tape *t, double value, const char *site)
     return tape_var(t, t->head.last_input);
 }
 
-ad_var ad_input(ad_tape *t, double value)
-{
-    return ad_input_at_(t, value, NULL);
-}
+ad_var ad_input(ad_tape *t, double value) { return ad_input_at_(t, value, NULL); }
 
 /* ---- tensors ---- */
 
-static block *leaf_new(ad_tape *t, const char *name, const block_op *op, enum leaf_kind kind, array value)
+static block *leaf_new(ad_tape *t, const char *name, const block_op *op, enum leaf_kind kind,
+                       array value)
 {
     block *b = arena_zeros(&t->memory, sizeof *b);
     if (!b || !tape_room(t, 1)) {
         tape_fail(t, AD_NO_MEMORY, NULL, "%s: out of memory", name);
         return NULL;
     }
-    *b = (block){.op = op, .name = op->name, .code = -1, .leaf = kind, .out = value, .next_leaf = t->frame.last_leaf};
-    b->needs_grad = (kind == LEAF_INPUT || kind == LEAF_PARAMETER) && value.dtype != AD_I32 && !t->paused;
+    *b = (block){.op = op,
+                 .name = op->name,
+                 .code = -1,
+                 .leaf = kind,
+                 .out = value,
+                 .next_leaf = t->frame.last_leaf};
+    /* a parameter's leaf outlives the pause in which it is first asked for */
+    b->needs_grad =
+        value.dtype != AD_I32 && (kind == LEAF_PARAMETER || (kind == LEAF_INPUT && !t->paused));
     b->node = tape_push(t, CODE_TENSOR, 0, 0, 0, NULL);
     t->head.nodes[b->node].u.block = b;
     t->frame.last_leaf = b->node;
@@ -90,23 +96,27 @@ static ad_var leaf_copy(ad_tape *t, const char *name, enum leaf_kind kind, const
     return b ? tape_var(t, b->node) : tape_poison(t);
 }
 
-static ad_var leaf_array(ad_tape *t, const char *name, enum leaf_kind kind, ad_dtype dtype, int rank, const int64_t *shape,
-                         const void *data)
+static ad_var leaf_array(ad_tape *t, const char *name, enum leaf_kind kind, ad_dtype dtype,
+                         int rank, const int64_t *shape, const void *data)
 {
     char text[SHAPE_TEXT];
     static const double nothing = 0;
-    if (!tape_ok(t))
+    if (!tape_ready(t))
         return t ? tape_poison(t) : (ad_var){0};
     if ((unsigned)dtype > AD_I32)
         return tape_fail(t, AD_BAD_DTYPE, NULL, "%s: unknown dtype %d", name, (int)dtype);
     if (rank < 0 || rank > AD_MAX_RANK)
-        return tape_fail(t, AD_BAD_SHAPE, NULL, "%s: %d axes, of %d at most", name, rank, AD_MAX_RANK);
+        return tape_fail(t, AD_BAD_SHAPE, NULL, "%s: %d axes, of %d at most", name, rank,
+                         AD_MAX_RANK);
     if (rank > 0 && !shape)
         return tape_fail(t, AD_NULL, NULL, "%s: null shape", name);
     int64_t size = shape_size(rank, shape);
-    if (size < 0)
-        return tape_fail(t, AD_TOO_LARGE, NULL, "%s: shape %s has a negative or overflowing size", name,
-                         shape_text(text, rank, shape));
+    if (size < 0) {
+        bool negative = shape_negative(rank, shape);
+        return tape_fail(t, negative ? AD_BAD_SHAPE : AD_TOO_LARGE, NULL, "%s: %s has a %s size",
+                         name, shape_text(text, rank, shape),
+                         negative ? "negative" : "too large a");
+    }
     array from = array_of((void *)(uintptr_t)(size ? data : &nothing), dtype, rank, shape);
     return leaf_copy(t, name, kind, &from);
 }
@@ -116,14 +126,15 @@ ad_var ad_input_array(ad_tape *t, ad_dtype dtype, int rank, const int64_t *shape
     return leaf_array(t, "input_array", LEAF_INPUT, dtype, rank, shape, data);
 }
 
-ad_var ad_constant_array(ad_tape *t, ad_dtype dtype, int rank, const int64_t *shape, const void *data)
+ad_var ad_constant_array(ad_tape *t, ad_dtype dtype, int rank, const int64_t *shape,
+                         const void *data)
 {
     return leaf_array(t, "constant_array", LEAF_CONSTANT, dtype, rank, shape, data);
 }
 
 static ad_var leaf_tensor(ad_tape *t, const char *name, enum leaf_kind kind, const ad_tensor *value)
 {
-    if (!tape_ok(t))
+    if (!tape_ready(t))
         return t ? tape_poison(t) : (ad_var){0};
     if (!value)
         return tape_fail(t, AD_NULL, NULL, "%s: null tensor", name);
@@ -141,9 +152,10 @@ ad_var ad_constant_tensor(ad_tape *t, const ad_tensor *value)
     return leaf_tensor(t, "constant_tensor", LEAF_CONSTANT, value);
 }
 
-static ad_var leaf_borrow(ad_tape *t, const char *name, enum leaf_kind kind, ad_tensor *value, ad_param *param)
+static ad_var leaf_borrow(ad_tape *t, const char *name, enum leaf_kind kind, ad_tensor *value,
+                          ad_param *param)
 {
-    if (!tape_ok(t))
+    if (!tape_ready(t))
         return t ? tape_poison(t) : (ad_var){0};
     if (!value)
         return tape_fail(t, AD_NULL, NULL, "%s: null tensor", name);
@@ -182,7 +194,7 @@ static struct param_entry *param_find(ad_tape *t, ad_param *param)
 
 ad_var ad_use(ad_tape *t, ad_param *param)
 {
-    if (!tape_ok(t))
+    if (!tape_ready(t))
         return t ? tape_poison(t) : (ad_var){0};
     if (!param)
         return tape_fail(t, AD_NULL, NULL, "use: null parameter");
@@ -223,10 +235,12 @@ ad_status frame_check_borrowed(frame *f)
 {
     for (uint32_t i = f->last_leaf; i != NO_NODE;) {
         const block *b = f->nodes[i].u.block;
-        if (b->tensor && (b->version != tensor_version(b->tensor) ||
-                          (f->context->checksum_borrowed && b->checksum != tensor_checksum(b->tensor)))) {
+        if (b->tensor &&
+            (b->version != tensor_version(b->tensor) ||
+             (f->context->checksum_borrowed && b->checksum != tensor_checksum(b->tensor)))) {
             f->failed_node = i;
-            snprintf(f->note, sizeof f->note, "its tensor %.60s%s was written after it was recorded",
+            snprintf(f->note, sizeof f->note,
+                     "its tensor %.60s%s was written after it was recorded",
                      b->param ? ad_param_name(b->param) : "", b->param ? "" : "(borrowed)");
             return AD_MODIFIED;
         }
@@ -243,29 +257,34 @@ ad_status ad_assign(ad_var state, ad_var value)
     ad_tape *t = tape_of(2, args);
     if (!t)
         return AD_NULL;
-    uint32_t s = tape_node(t, state, "assign"), v = s == NO_NODE ? NO_NODE : tape_node(t, value, "assign");
+    uint32_t s = tape_node(t, state, "assign"),
+             v = s == NO_NODE ? NO_NODE : tape_node(t, value, "assign");
     if (v == NO_NODE)
         return t->status;
     const block *b = block_at(t->head.nodes, s);
     if (!b || !b->param) {
-        tape_fail(t, AD_BAD_ARGUMENT, NULL, "assign: node %u is no parameter or state: use the handle of ad_use", s);
+        tape_fail(t, AD_BAD_ARGUMENT, NULL,
+                  "assign: node %u is no parameter or state: use the handle of ad_use", s);
         return t->status;
     }
     array to = b->out, from = frame_array(&t->frame, v);
     if (!same_shape(&to, &from) || (from.rank && to.dtype != from.dtype)) {
         char x[SHAPE_TEXT], y[SHAPE_TEXT];
-        tape_fail(t, to.dtype == from.dtype ? AD_BAD_SHAPE : AD_BAD_DTYPE, NULL, "assign: %s %s to %s, which is %s %s",
-                  ad_dtype_name(from.dtype), shape_text(y, from.rank, from.shape), ad_param_name(b->param),
+        tape_fail(t, to.dtype == from.dtype ? AD_BAD_SHAPE : AD_BAD_DTYPE, NULL,
+                  "assign: %s %s to %s, which is %s %s", ad_dtype_name(from.dtype),
+                  shape_text(y, from.rank, from.shape), ad_param_name(b->param),
                   ad_dtype_name(to.dtype), shape_text(x, to.rank, to.shape));
         return t->status;
     }
     assignment *all = t->assign_pages.base;
     for (uint32_t i = 0; i < t->n_assigns; i++)
         if (all[i].state == s) {
-            tape_fail(t, AD_BAD_ARGUMENT, NULL, "assign: %s is assigned twice", ad_param_name(b->param));
+            tape_fail(t, AD_BAD_ARGUMENT, NULL, "assign: %s is assigned twice",
+                      ad_param_name(b->param));
             return t->status;
         }
-    if (!pages_grow(t->context, &t->assign_pages, (t->n_assigns + 1) * sizeof *all, (size_t)AD_MAX_NODES * sizeof *all)) {
+    if (!pages_grow(t->context, &t->assign_pages, (t->n_assigns + 1) * sizeof *all,
+                    (size_t)AD_MAX_NODES * sizeof *all)) {
         tape_fail(t, AD_NO_MEMORY, NULL, "assign: out of memory");
         return t->status;
     }
@@ -274,7 +293,8 @@ ad_status ad_assign(ad_var state, ad_var value)
     return AD_OK;
 }
 
-/* Values that are parameters themselves, or views of them, are set aside first: all reads come before all writes. */
+/* Values that are parameters themselves, or views of them, are set aside first: all reads come
+ * before all writes. */
 ad_status frame_commit(frame *f, uint32_t n, const assignment *all)
 {
     arena_mark mark = arena_here(f->scratch);
@@ -336,8 +356,10 @@ ad_status ad_set_array(ad_var input, const double *values)
 
 ad_status ad_set(ad_var input, double value)
 {
-    if (input.tape && !is_constant(input) && ad_size(input) != 1)
-        return input.tape->status ? input.tape->status : AD_BAD_SHAPE;
+    uint32_t i;
+    if (!var_check(input, &i) && i != NO_NODE && ad_size(input) != 1)
+        tape_fail(input.tape, AD_BAD_SHAPE, NULL,
+                  "set: node %u has %lld elements: use ad_set_array", i, (long long)ad_size(input));
     return ad_set_array(input, &value);
 }
 
@@ -386,7 +408,8 @@ const int64_t *ad_shape(ad_var a)
     uint32_t i;
     if (var_check(a, &i))
         return NULL;
-    return i != NO_NODE && ad_is_tensor(a) ? ((block *)a.tape->head.nodes[i].u.block)->out.shape : none;
+    return i != NO_NODE && ad_is_tensor(a) ? ((block *)a.tape->head.nodes[i].u.block)->out.shape
+                                           : none;
 }
 
 bool ad_is_tensor(ad_var a)
@@ -441,9 +464,12 @@ static ad_status adjoint_of(ad_var a, array *out)
     const block *b = block_at(t->head.nodes, i);
     bool leaf = node_op(&t->head.nodes[i]) == CODE_INPUT || (b && b->op->is_leaf);
     if (!t->head.swept || (!leaf && !t->kept && !is_retained(t, i))) {
-        tape_fail(t, AD_NOT_RECORDED, NULL, "grad: no adjoint of node %u (%s)%s", i, op_name(&t->frame, i),
-                  t->head.swept ? ", which is no input: ad_retain it before ad_backward, or use ad_backward_keep"
-                           : " before a backward pass");
+        tape_fail(
+            t, AD_NOT_RECORDED, NULL, "grad: no adjoint of node %u (%s)%s", i,
+            op_name(&t->frame, i),
+            t->head.swept
+                ? ", which is no input: ad_retain it before ad_backward, or use ad_backward_keep"
+                : " before a backward pass");
         return t->status;
     }
     if (node_op(&t->head.nodes[i]) == CODE_TENSOR) {

@@ -1,7 +1,8 @@
 /* memory.c - contexts, arenas and growing arrays
  *
- * Address space is reserved for the largest tape and turned into memory as the tape grows: nodes never
- * move, growing costs one system call for each doubling, and an index is all it takes to find a node. */
+ * Address space is reserved for the largest tape and turned into memory as the tape grows: nodes
+ * never move, growing costs one system call for each doubling, and an index is all it takes to find
+ * a node. */
 #if defined(__unix__) || defined(__APPLE__)
 #define _DEFAULT_SOURCE
 #define HAVE_PAGES 1
@@ -44,19 +45,16 @@ static void default_unreserve(void *user, void *memory, size_t bytes)
 }
 #endif
 
-static const ad_context default_context = {
-    .allocator = {default_allocate, default_release,
+static const ad_context default_context = {.allocator = {default_allocate, default_release,
 #ifdef HAVE_PAGES
-                  default_reserve, default_commit, default_unreserve,
+                                                         default_reserve, default_commit,
+                                                         default_unreserve,
 #else
-                  NULL, NULL, NULL,
+                                                          NULL, NULL, NULL,
 #endif
-                  NULL}};
+                                                         NULL}};
 
-ad_allocator ad_default_allocator(void)
-{
-    return default_context.allocator;
-}
+ad_allocator ad_default_allocator(void) { return default_context.allocator; }
 
 const ad_context *context_or_default(const ad_context *context)
 {
@@ -130,7 +128,8 @@ void *arena_take(arena *a, size_t bytes)
         return NULL;
     bytes = (bytes + ALIGN - 1) / ALIGN * ALIGN;
     arena_chunk *c = a->current;
-    while (c && c->size - c->used < bytes && c->next) { /* later chunks are empty: take the first that fits */
+    while (c && c->size - c->used < bytes &&
+           c->next) { /* later chunks are empty: take the first that fits */
         c = c->next;
         c->used = 0;
     }
@@ -161,6 +160,16 @@ void *arena_zeros(arena *a, size_t bytes)
 arena_mark arena_here(const arena *a)
 {
     return (arena_mark){a->current, a->current ? a->current->used : 0};
+}
+
+bool arena_holds(const arena *a, arena_mark mark, const void *p)
+{
+    for (arena_chunk *c = mark.chunk ? mark.chunk : a->first; c; c = c->next) {
+        const char *base = chunk_base(c), *from = base + (c == mark.chunk ? mark.used : 0);
+        if ((uintptr_t)p >= (uintptr_t)from && (uintptr_t)p < (uintptr_t)(base + c->size))
+            return true;
+    }
+    return false;
 }
 
 void arena_rewind(arena *a, arena_mark mark)

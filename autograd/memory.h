@@ -14,8 +14,8 @@ const ad_context *context_or_default(const ad_context *context);
 void *memory_take(const ad_context *context, size_t bytes); /* zeroed; NULL when out of memory */
 void memory_give(const ad_context *context, void *memory, size_t bytes);
 
-/* An arena hands out memory that is released all at once; what was released is handed out again without
- * asking the allocator. */
+/* An arena hands out memory that is released all at once; what was released is handed out again
+ * without asking the allocator. */
 typedef struct arena_chunk {
     struct arena_chunk *next;
     size_t size, used;
@@ -35,6 +35,7 @@ typedef struct arena_mark {
 void *arena_take(arena *a, size_t bytes); /* aligned to 64, not zeroed; NULL when out of memory */
 void *arena_zeros(arena *a, size_t bytes);
 arena_mark arena_here(const arena *a);
+bool arena_holds(const arena *a, arena_mark mark, const void *p); /* was p taken after the mark? */
 void arena_rewind(arena *a, arena_mark mark);
 static inline void arena_reset(arena *a)
 {
@@ -49,7 +50,8 @@ typedef struct pages {
     size_t reserved, committed; /* bytes; reserved = 0: from allocate */
 } pages;
 
-/* Makes room for `need` bytes, of `most` at most; false when out of memory (nothing has changed). */
+/* Makes room for `need` bytes, of `most` at most; false when out of memory (nothing has changed).
+ */
 bool pages_grow(const ad_context *context, pages *p, size_t need, size_t most);
 void pages_free(const ad_context *context, pages *p);
 

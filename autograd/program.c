@@ -1,8 +1,9 @@
 /* program.c - programs captured from a tape, and the workspaces that run them
  *
- * A program is a frame without values: the nodes that its outputs, assignments and guards depend on, renumbered
- * without gaps. A workspace is a copy of that frame with buffers of its own, on which the same sweeps run as on a
- * tape. The program is never written after capture, so any number of threads may run workspaces of it. */
+ * A program is a frame without values: the nodes that its outputs, assignments and guards depend
+ * on, renumbered without gaps. A workspace is a copy of that frame with buffers of its own, on
+ * which the same sweeps run as on a tape. The program is never written after capture, so any number
+ * of threads may run workspaces of it. */
 #define AD_PLAIN
 #include "algebra.h"
 #include "elementwise.h"
@@ -13,8 +14,8 @@
 struct ad_program {
     const ad_context *context;
     arena memory;
-    frame frame;           /* nodes, blocks and constants; no other values */
-    const char **sites;    /* of each node */
+    frame frame;        /* nodes, blocks and constants; no other values */
+    const char **sites; /* of each node */
     uint32_t n_inputs, n_outputs, n_params, n_assigns;
     uint32_t *inputs, *outputs, *params;
     assignment *assigns;
@@ -39,10 +40,7 @@ typedef struct capture {
     uint32_t n;
 } capture;
 
-static void need(capture *c, uint32_t i)
-{
-    c->number[i] = 0;
-}
+static void need(capture *c, uint32_t i) { c->number[i] = 0; }
 
 /* From the last node to the first: what a needed node is computed from is needed. */
 static void mark_needed(capture *c)
@@ -83,9 +81,11 @@ static bool check_inputs_listed(capture *c)
     const node *nodes = c->t->head.nodes;
     for (uint32_t i = 0; i < c->n; i++) {
         const block *b = block_at(nodes, i);
-        if (c->number[i] == NO_NODE || (node_op(&nodes[i]) != CODE_INPUT && !(b && b->leaf == LEAF_INPUT)) || listed(c, i))
+        if (c->number[i] == NO_NODE ||
+            (node_op(&nodes[i]) != CODE_INPUT && !(b && b->leaf == LEAF_INPUT)) || listed(c, i))
             continue;
-        tape_fail(c->t, AD_NOT_RECORDED, tape_site(c->t, i), "program: input node %u is used but not among the inputs listed", i);
+        tape_fail(c->t, AD_NOT_RECORDED, tape_site(c->t, i),
+                  "program: input node %u is used but not among the inputs listed", i);
         return false;
     }
     return true;
@@ -146,7 +146,8 @@ static bool copy_nodes(capture *c)
         const block *b = block_at(from, i);
         to[k] = from[i];
         to[k].adjoint = 0;
-        bool third = op == CODE_HIDDEN && node_op(&from[i + 1]) < AD_OP_COUNT_; /* else it holds a block */
+        bool third =
+            op == CODE_HIDDEN && node_op(&from[i + 1]) < AD_OP_COUNT_; /* else it holds a block */
         if (op < AD_OP_COUNT_ || op == CODE_GUARD || third)
             to[k].code = node_code(op, c->number[node_a(&from[i])], c->number[node_b(&from[i])]);
         if (op == CODE_INPUT) {
@@ -195,7 +196,8 @@ static bool copy_slots(capture *c)
     return true;
 }
 
-static bool take_slots(capture *c, int n, const ad_var *vars, uint32_t **ids, uint32_t *count, const char *what, bool leaves)
+static bool take_slots(capture *c, int n, const ad_var *vars, uint32_t **ids, uint32_t *count,
+                       const char *what, bool leaves)
 {
     *count = (uint32_t)n;
     if (!(*ids = arena_take(&c->p->memory, ((size_t)n + 1) * sizeof **ids))) {
@@ -207,8 +209,10 @@ static bool take_slots(capture *c, int n, const ad_var *vars, uint32_t **ids, ui
         if (i == NO_NODE)
             return false;
         const block *b = block_at(c->t->head.nodes, i);
-        if (leaves && node_op(&c->t->head.nodes[i]) != CODE_INPUT && !(b && b->leaf == LEAF_INPUT)) {
-            tape_fail(c->t, AD_BAD_ARGUMENT, tape_site(c->t, i), "program: input %d is node %u (%s), which is no input", k, i,
+        if (leaves && node_op(&c->t->head.nodes[i]) != CODE_INPUT &&
+            !(b && b->leaf == LEAF_INPUT)) {
+            tape_fail(c->t, AD_BAD_ARGUMENT, tape_site(c->t, i),
+                      "program: input %d is node %u (%s), which is no input", k, i,
                       op_name(&c->t->frame, i));
             return false;
         }
@@ -217,7 +221,8 @@ static bool take_slots(capture *c, int n, const ad_var *vars, uint32_t **ids, ui
     return true;
 }
 
-static bool capture_all(capture *c, int n_inputs, const ad_var *inputs, int n_outputs, const ad_var *outputs)
+static bool capture_all(capture *c, int n_inputs, const ad_var *inputs, int n_outputs,
+                        const ad_var *outputs)
 {
     ad_tape *t = c->t;
     ad_program *p = c->p;
@@ -244,7 +249,8 @@ static bool capture_all(capture *c, int n_inputs, const ad_var *inputs, int n_ou
     mark_needed(c);
     array y = n_outputs ? frame_array(&t->frame, p->outputs[0]) : array_scalar(NULL);
     if ((p->flags & AD_GRADIENT) && (!n_outputs || y.size != 1)) {
-        tape_fail(t, AD_BAD_SHAPE, NULL, "program: AD_GRADIENT needs a first output that is a scalar");
+        tape_fail(t, AD_BAD_SHAPE, NULL,
+                  "program: AD_GRADIENT needs a first output that is a scalar");
         return false;
     }
     if (!check_inputs_listed(c))
@@ -256,7 +262,8 @@ static bool capture_all(capture *c, int n_inputs, const ad_var *inputs, int n_ou
     return true;
 }
 
-ad_program *ad_program_capture(ad_tape *t, int n_inputs, const ad_var *inputs, int n_outputs, const ad_var *outputs, int flags)
+ad_program *ad_program_capture(ad_tape *t, int n_inputs, const ad_var *inputs, int n_outputs,
+                               const ad_var *outputs, int flags)
 {
     if (!tape_ok(t))
         return NULL;
@@ -271,7 +278,11 @@ ad_program *ad_program_capture(ad_tape *t, int n_inputs, const ad_var *inputs, i
     }
     p->context = p->memory.context = t->context;
     p->flags = flags;
-    p->frame = (frame){.context = t->context, .seed = t->frame.seed, .step = t->frame.step, .last_input = NO_NODE, .last_leaf = NO_NODE};
+    p->frame = (frame){.context = t->context,
+                       .seed = t->frame.seed,
+                       .step = t->frame.step,
+                       .last_input = NO_NODE,
+                       .last_leaf = NO_NODE};
     capture c = {.t = t, .p = p};
     bool ok = capture_all(&c, n_inputs, inputs, n_outputs, outputs);
     memory_give(t->context, c.number, c.n * sizeof *c.number);
@@ -305,20 +316,15 @@ int64_t ad_program_output_size(const ad_program *p, int k)
     return p ? slot_size(p, p->outputs, p->n_outputs, k) : -1;
 }
 
-int ad_program_parameter_count(const ad_program *p)
-{
-    return p ? (int)p->n_params : 0;
-}
+int ad_program_parameter_count(const ad_program *p) { return p ? (int)p->n_params : 0; }
 
 ad_param *ad_program_parameter(const ad_program *p, int k)
 {
-    return p && k >= 0 && (uint32_t)k < p->n_params ? block_at(p->frame.nodes, p->params[k])->param : NULL;
+    return p && k >= 0 && (uint32_t)k < p->n_params ? block_at(p->frame.nodes, p->params[k])->param
+                                                    : NULL;
 }
 
-int64_t ad_program_node_count(const ad_program *p)
-{
-    return p ? p->frame.n : 0;
-}
+int64_t ad_program_node_count(const ad_program *p) { return p ? p->frame.n : 0; }
 
 int64_t ad_program_bytes(const ad_program *p)
 {
@@ -327,7 +333,8 @@ int64_t ad_program_bytes(const ad_program *p)
 
 /* ---- workspaces ---- */
 
-static const ad_workspace dead_workspace = {.status = AD_NO_MEMORY, .error = "workspace: out of memory"};
+static const ad_workspace dead_workspace = {.status = AD_NO_MEMORY,
+                                            .error = "workspace: out of memory"};
 
 static bool copy_frame(ad_workspace *w)
 {
@@ -353,7 +360,8 @@ static bool copy_frame(ad_workspace *w)
         nodes[tensor ? i : i - 1].u.block = copy;
         if (copy->saved_bytes && !(copy->saved = arena_zeros(m, copy->saved_bytes)))
             return false;
-        if (!tensor || copy->leaf == LEAF_CONSTANT || copy->leaf == LEAF_PARAMETER || copy->op->is_view)
+        if (!tensor || copy->leaf == LEAF_CONSTANT || copy->leaf == LEAF_PARAMETER ||
+            copy->op->is_view)
             continue;
         copy->out = array_of(NULL, b->out.dtype, b->out.rank, b->out.shape);
         if (!(copy->out.data = arena_zeros(m, array_bytes(&copy->out))))
@@ -387,10 +395,7 @@ void ad_workspace_free(ad_workspace *w)
     memory_give(w->program->context, w, sizeof *w);
 }
 
-const char *ad_workspace_error(const ad_workspace *w)
-{
-    return w ? w->error : "null workspace";
-}
+const char *ad_workspace_error(const ad_workspace *w) { return w ? w->error : "null workspace"; }
 
 static ad_status workspace_fail(ad_workspace *w, ad_status s, const char *what)
 {
@@ -405,8 +410,8 @@ static ad_status run_failed(ad_workspace *w, ad_status s)
     uint32_t i = f->failed_node;
     const char *site = i < f->n ? w->program->sites[i] : "";
     if (i < f->n)
-        snprintf(w->error, sizeof w->error, "run: %s at node %u%s%s%s%s%s", op_name(f, i), i, *f->note ? ": " : "", f->note,
-                 *site ? " (" : "", site, *site ? ")" : "");
+        snprintf(w->error, sizeof w->error, "run: %s at node %u%s%s%s%s%s", op_name(f, i), i,
+                 *f->note ? ": " : "", f->note, *site ? " (" : "", site, *site ? ")" : "");
     else
         snprintf(w->error, sizeof w->error, "run: %s", *f->note ? f->note : ad_status_name(s));
     return s;
@@ -441,7 +446,8 @@ ad_status ad_workspace_set_scalar(ad_workspace *w, int k, double value)
         return AD_NULL;
     if (w->status)
         return w->status;
-    if (k < 0 || (uint32_t)k >= w->program->n_inputs || frame_array(&w->frame, w->program->inputs[k]).size != 1)
+    if (k < 0 || (uint32_t)k >= w->program->n_inputs ||
+        frame_array(&w->frame, w->program->inputs[k]).size != 1)
         return workspace_fail(w, AD_BAD_INDEX, "workspace_set_scalar: no such scalar input");
     array from = frame_array(&w->frame, w->program->inputs[k]);
     array_put(&from, 0, value);
@@ -501,7 +507,11 @@ static ad_status backward_pass(ad_workspace *w)
     uint32_t y = w->program->outputs[0];
     frame_begin_pass(f, false);
     ad_status s = frame_seed(f, y, NULL, 1);
-    return s ? s : sweep_backward(f, y, false);
+    if (!s)
+        s = sweep_backward(f, y, false);
+    if (s) /* it stopped half-way: the next run must find no adjoints */
+        frame_clear_adjoints(f, f->n);
+    return s;
 }
 
 ad_status ad_run(ad_workspace *w, const double *x, double *out)

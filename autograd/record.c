@@ -1,7 +1,9 @@
-/* record.c - records operations: scalars off the fast path, elementwise operations on tensors, and blocks
+/* record.c - records operations: scalars off the fast path, elementwise operations on tensors, and
+ * blocks
  *
- * ad.h's inlined path handles two live scalars of one tape. Everything else arrives here: constants (folded, or
- * made nodes), tensors (broadcast, then a block), pauses, and every mistake that a handle can be. */
+ * ad.h's inlined path handles two live scalars of one tape. Everything else arrives here: constants
+ * (folded, or made nodes), tensors (broadcast, then a block), pauses, and every mistake that a
+ * handle can be. */
 #define AD_PLAIN
 #include "algebra.h"
 #include "elementwise.h"
@@ -10,7 +12,18 @@
 
 /* ---- scalars ---- */
 
-static ad_var record_scalar(ad_tape *t, int op, int n, const ad_var *args, const uint32_t *ids, const char *site)
+static ad_var not_finite(ad_tape *t, int op, int n, const double x[3], double y, const char *site)
+{
+    char text[96] = "";
+    for (int k = 0, used = 0; k < n; k++)
+        used += snprintf(text + used, sizeof text - (size_t)used, "%s%c = %g", k ? ", " : "",
+                         'a' + k, x[k]);
+    return tape_fail(t, AD_NOT_FINITE, site, "%s: gives %g at %s", elementwise_ops[op].info.name, y,
+                     text);
+}
+
+static ad_var record_scalar(ad_tape *t, int op, int n, const ad_var *args, const uint32_t *ids,
+                            const char *site)
 {
     double x[3] = {0, 0, 0};
     uint32_t id[3] = {0, 0, 0};
@@ -18,12 +31,11 @@ static ad_var record_scalar(ad_tape *t, int op, int n, const ad_var *args, const
         x[k] = is_constant(args[k]) ? args[k].u.constant : t->head.nodes[ids[k]].u.value;
     double y = elementwise_ops[op].value(x);
     if (t->context->check_finite && !isfinite(y))
-        return tape_fail(t, AD_NOT_FINITE, site, "%s: gives %g at a = %g%s%.6g", elementwise_ops[op].info.name, y, x[0],
-                         n > 1 ? ", b = " : "; c = ", n > 1 ? x[1] : x[2]);
+        return not_finite(t, op, n, x, y, site);
     if (t->paused)
         return ad_constant(y);
     if (!tape_room(t, (uint32_t)n + 2))
-        return tape_poison(t);
+        return ad_sited_(tape_poison(t), site);
     for (int k = 0; k < n; k++)
         id[k] = is_constant(args[k]) ? tape_push(t, CODE_CONSTANT, 0, 0, x[k], site) : ids[k];
     if (n == 1)
@@ -58,18 +70,16 @@ static ad_var record(int op, int n, const ad_var *args, const char *site)
             continue;
         ids[k] = tape_node(t, args[k], elementwise_ops[op].info.name);
         if (ids[k] == NO_NODE)
-            return tape_poison(t);
+            return ad_sited_(tape_poison(t), site);
         tensor |= node_op(&t->head.nodes[ids[k]]) == CODE_TENSOR;
     }
     if (!site)
         site = t->rule_site;
-    return tensor ? ad_sited_(record_elementwise(t, op, n, args), site) : record_scalar(t, op, n, args, ids, site);
+    return tensor ? ad_sited_(record_elementwise(t, op, n, args), site)
+                  : record_scalar(t, op, n, args, ids, site);
 }
 
-ad_var ad_record1_(int op, ad_var a, const char *site)
-{
-    return record(op, 1, &a, site);
-}
+ad_var ad_record1_(int op, ad_var a, const char *site) { return record(op, 1, &a, site); }
 
 ad_var ad_record2_(int op, ad_var a, ad_var b, const char *site)
 {
@@ -87,23 +97,25 @@ ad_var ad_apply(int op, int n, const ad_var *args)
         return (ad_var){0};
     if (op < 0 || op >= AD_OP_COUNT_ || n != elementwise_ops[op].info.arity) {
         ad_tape *t = tape_of(n, args);
-        return t && tape_ok(t) ? tape_fail(t, AD_BAD_ARGUMENT, NULL, "apply: no operation %d with %d arguments", op, n)
+        return t && tape_ok(t) ? tape_fail(t, AD_BAD_ARGUMENT, NULL,
+                                           "apply: no operation %d with %d arguments", op, n)
                                : (ad_var){0};
     }
     return record(op, n, args, NULL);
 }
 
-/* the plain functions: without a site of their own, but those that a rule calls get its operation's */
+/* the plain functions: without a site of their own, but those that a rule calls get its operation's
+ */
 static const char *rule_site(ad_var a)
 {
     return a.tape && !is_constant(a) ? a.tape->rule_site : NULL;
 }
 #define SITE_OF(a) rule_site(a)
-#define OP1(name, ...) \
+#define OP1(name, ...)                                                                             \
     ad_var ad_##name(ad_var a) { return ad_##name##_at_(a, SITE_OF(a)); }
-#define OP2(name, ...) \
+#define OP2(name, ...)                                                                             \
     ad_var ad_##name(ad_var a, ad_var b) { return ad_##name##_at_(a, b, SITE_OF(a)); }
-#define OP3(name, ...) \
+#define OP3(name, ...)                                                                             \
     ad_var ad_##name(ad_var a, ad_var b, ad_var c) { return ad_##name##_at_(a, b, c, SITE_OF(a)); }
 #include "ops.def"
 #undef SITE_OF
@@ -113,12 +125,18 @@ static const char *rule_site(ad_var a)
 static bool compare(unsigned comparison, double a, double b)
 {
     switch (comparison) {
-    case 0: return a < b;
-    case 1: return a <= b;
-    case 2: return a > b;
-    case 3: return a >= b;
-    case 4: return a == b;
-    default: return a != b;
+    case 0:
+        return a < b;
+    case 1:
+        return a <= b;
+    case 2:
+        return a > b;
+    case 3:
+        return a >= b;
+    case 4:
+        return a == b;
+    default:
+        return a != b;
     }
 }
 
@@ -126,7 +144,8 @@ bool guard_holds(const frame *f, uint32_t i)
 {
     const node *n = &f->nodes[i];
     unsigned comparison = (unsigned)(n->u.bits >> 1);
-    return compare(comparison, f->nodes[node_a(n)].u.value, f->nodes[node_b(n)].u.value) == (n->u.bits & 1);
+    return compare(comparison, f->nodes[node_a(n)].u.value, f->nodes[node_b(n)].u.value) ==
+           (n->u.bits & 1);
 }
 
 const char *guard_text(const node *n)
@@ -146,14 +165,18 @@ bool ad_guard_(int comparison, ad_var a, ad_var b, const char *site)
     uint32_t id[2];
     for (int k = 0; k < 2; k++) {
         id[k] = tape_node(t, args[k], "comparison");
-        if (id[k] == NO_NODE)
+        if (id[k] == NO_NODE) {
+            ad_sited_(tape_poison(t), site);
             return false;
+        }
         if (node_op(&t->head.nodes[id[k]]) == CODE_TENSOR) {
-            tape_fail(t, AD_BAD_SHAPE, site, "comparison: of a tensor: use ad_less and ad_where for masks");
+            tape_fail(t, AD_BAD_SHAPE, site,
+                      "comparison: of a tensor: use ad_less and ad_where for masks");
             return false;
         }
     }
-    bool result = compare((unsigned)comparison, t->head.nodes[id[0]].u.value, t->head.nodes[id[1]].u.value);
+    bool result =
+        compare((unsigned)comparison, t->head.nodes[id[0]].u.value, t->head.nodes[id[1]].u.value);
     if (!t->paused && tape_room(t, 1)) {
         uint32_t i = tape_push(t, CODE_GUARD, id[0], id[1], 0, site);
         t->head.nodes[i].u.bits = (uint64_t)comparison << 1 | result;
@@ -175,7 +198,7 @@ bool call_begin(call *c, const char *name, ad_tape *tape, int n, const ad_var *a
 {
     *c = (call){.name = name, .n = (uint32_t)n};
     ad_tape *t = c->tape = tape ? tape : n > 0 && args ? tape_of(n, args) : NULL;
-    if (!tape_ok(t))
+    if (!tape_ready(t))
         return false;
     if (n < 0 || (n > 0 && !args)) {
         tape_fail(t, AD_NULL, NULL, "%s: null argument", name);
@@ -195,10 +218,7 @@ bool call_begin(call *c, const char *name, ad_tape *tape, int n, const ad_var *a
     return c->ok = true;
 }
 
-ad_var call_poison(const call *c)
-{
-    return c->tape ? tape_poison(c->tape) : (ad_var){0};
-}
+ad_var call_poison(const call *c) { return c->tape ? tape_poison(c->tape) : (ad_var){0}; }
 
 ad_var call_fail(call *c, ad_status status, const char *format, ...)
 {
@@ -224,19 +244,26 @@ bool call_float(call *c, int k)
 {
     if (c->in[k].dtype == AD_F64 || c->in[k].dtype == AD_F32)
         return true;
-    call_fail(c, AD_BAD_DTYPE, "argument %d is %s: ad_cast it to float or double", k, ad_dtype_name(c->in[k].dtype));
+    call_fail(c, AD_BAD_DTYPE, "argument %d is %s: ad_cast it to float or double", k,
+              ad_dtype_name(c->in[k].dtype));
     return false;
 }
 
 /* the descriptor, with room for its result; not yet on the tape */
-static block *block_new(const call *c, const block_op *op, int code, ad_dtype dtype, int rank, const int64_t *shape,
-                        call_attr attr, bool scalar)
+static block *block_new(const call *c, const block_op *op, int code, ad_dtype dtype, int rank,
+                        const int64_t *shape, call_attr attr, bool scalar)
 {
     arena *m = &c->tape->memory;
     block *b = arena_zeros(m, sizeof *b);
     if (!b)
         return NULL;
-    *b = (block){.op = op, .name = code >= 0 ? elementwise_ops[code].info.name : op->name, .code = code, .n_args = c->n, .args = c->ids, .attr_bytes = attr.bytes, .saved_bytes = attr.saved_bytes};
+    *b = (block){.op = op,
+                 .name = code >= 0 ? elementwise_ops[code].info.name : op->name,
+                 .code = code,
+                 .n_args = c->n,
+                 .args = c->ids,
+                 .attr_bytes = attr.bytes,
+                 .saved_bytes = attr.saved_bytes};
     if (attr.bytes && !(b->attr = arena_take(m, attr.bytes)))
         return NULL;
     if (attr.bytes)
@@ -271,20 +298,28 @@ static ad_var unrecord(ad_tape *t, block *b, uint32_t i, bool scalar)
     return tape_var(t, i);
 }
 
-ad_var call_end(call *c, const block_op *op, int code, ad_dtype dtype, int rank, const int64_t *shape, call_attr attr)
+ad_var call_end(call *c, const block_op *op, int code, ad_dtype dtype, int rank,
+                const int64_t *shape, call_attr attr)
 {
     ad_tape *t = c->tape;
     if (!c->ok)
         return call_poison(c);
     char text[SHAPE_TEXT];
     if (rank > AD_MAX_RANK)
-        return call_fail(c, AD_BAD_SHAPE, "the result would have %d axes, of %d at most", rank, AD_MAX_RANK);
-    if (shape_size(rank, shape) < 0)
-        return call_fail(c, AD_TOO_LARGE, "the result's shape %s has a negative or overflowing size", shape_text(text, rank, shape));
+        return call_fail(c, AD_BAD_SHAPE, "the result would have %d axes, of %d at most", rank,
+                         AD_MAX_RANK);
+    if (shape_size(rank, shape) < 0) {
+        bool negative = shape_negative(rank, shape);
+        return call_fail(c, negative ? AD_BAD_SHAPE : AD_TOO_LARGE,
+                         "the result's shape %s has a %s size", shape_text(text, rank, shape),
+                         negative ? "negative" : "too large a");
+    }
     bool scalar = rank == 0 && dtype == AD_F64;
     block *b = block_new(c, op, code, dtype, rank, shape, attr, scalar);
     if (!b || !tape_room(t, 2))
-        return b ? tape_poison(t) : call_fail(c, AD_NO_MEMORY, "out of memory for %s", shape_text(text, rank, shape));
+        return b ? tape_poison(t)
+                 : call_fail(c, AD_NO_MEMORY, "out of memory for %s",
+                             shape_text(text, rank, shape));
     const char *site = t->rule_site;
     if (scalar)
         t->head.nodes[tape_push(t, CODE_HIDDEN, 0, 0, 0, site)].u.block = b;
@@ -299,13 +334,16 @@ ad_var call_end(call *c, const block_op *op, int code, ad_dtype dtype, int rank,
     arena_rewind(&t->scratch, scratch);
     if (s) {
         t->head.n = f->n = scalar ? i - 1 : i; /* never seen */
-        return call_fail(c, s, "%s", *f->note ? f->note : s == AD_NO_MEMORY ? "out of memory" : ad_status_name(s));
+        return call_fail(c, s, "%s",
+                         *f->note            ? f->note
+                         : s == AD_NO_MEMORY ? "out of memory"
+                                             : ad_status_name(s));
     }
     array y = block_result(f, b);
     int64_t bad = t->context->check_finite ? array_not_finite(&y) : -1;
     if (bad >= 0)
-        return call_fail(c, AD_NOT_FINITE, "element %lld of %s is %g", (long long)bad, shape_text(text, rank, shape),
-                         array_get(&y, array_offset(&y, bad)));
+        return call_fail(c, AD_NOT_FINITE, "element %lld of %s is %g", (long long)bad,
+                         shape_text(text, rank, shape), array_get(&y, array_offset(&y, bad)));
     tape_sync(t);
     return t->paused ? unrecord(t, b, i, scalar) : tape_var(t, i);
 }
@@ -315,7 +353,8 @@ ad_var call_end(call *c, const block_op *op, int code, ad_dtype dtype, int rank,
 enum { TILE = 512 };
 
 /* operands of one tile: a pointer into the array, or a gathered copy */
-static const void *tile_operand(const array *a, int64_t offset, int64_t step, int64_t n, ad_dtype dtype, double *buffer)
+static const void *tile_operand(const array *a, int64_t offset, int64_t step, int64_t n,
+                                ad_dtype dtype, double *buffer)
 {
     if (a->dtype == dtype && step == 1)
         return (const char *)a->data + (size_t)offset * ad_dtype_size(dtype);
@@ -344,7 +383,8 @@ static ad_status elementwise_value(frame *f, block *b)
             int64_t m = w.count - i < TILE ? w.count - i : TILE;
             const void *x[3] = {NULL, NULL, NULL};
             for (int k = 0; k < n; k++)
-                x[k] = tile_operand(&in[k], w.offset[k + 1] + i * w.step[k + 1], w.step[k + 1], m, y.dtype, buffer[k]);
+                x[k] = tile_operand(&in[k], w.offset[k + 1] + i * w.step[k + 1], w.step[k + 1], m,
+                                    y.dtype, buffer[k]);
             char *out = (char *)y.data + (size_t)(w.offset[0] + i) * ad_dtype_size(y.dtype);
             elementwise_ops[b->code].map[y.dtype](m, x[0], x[1], x[2], out);
         }
@@ -369,10 +409,12 @@ static void elementwise_cotangent(frame *f, const block *b, int k, const array *
             int64_t m = w.count - i < TILE ? w.count - i : TILE;
             const void *x[3] = {NULL, NULL, NULL};
             for (int j = 0; j < n; j++)
-                x[j] = tile_operand(&in[j], w.offset[j + 1] + i * w.step[j + 1], w.step[j + 1], m, y.dtype, buffer[j]);
+                x[j] = tile_operand(&in[j], w.offset[j + 1] + i * w.step[j + 1], w.step[j + 1], m,
+                                    y.dtype, buffer[j]);
             size_t at = (size_t)(w.offset[0] + i) * size;
-            elementwise_ops[b->code].cotangent[y.dtype](k, m, (const char *)g->data + at, x[0], x[1], x[2],
-                                                        (const char *)y.data + at, (char *)out->data + at);
+            elementwise_ops[b->code].cotangent[y.dtype](k, m, (const char *)g->data + at, x[0],
+                                                        x[1], x[2], (const char *)y.data + at,
+                                                        (char *)out->data + at);
         }
 }
 
@@ -405,7 +447,8 @@ static ad_status elementwise_adjoint(frame *f, block *b, const array *g)
 
 static void elementwise_record(rule *r)
 {
-    ad_var x[3] = {r->a[0], r->n > 1 ? r->a[1] : r->a[0], r->n > 2 ? r->a[2] : r->a[0]}, dx[3] = {{0}};
+    ad_var x[3] = {r->a[0], r->n > 1 ? r->a[1] : r->a[0], r->n > 2 ? r->a[2] : r->a[0]},
+           dx[3] = {{0}};
     bool wants[3] = {r->wants[0], r->n > 1 && r->wants[1], r->n > 2 && r->wants[2]};
     elementwise_ops[r->b->code].record(r->g, x[0], x[1], x[2], r->y, wants, dx);
     for (uint32_t k = 0; k < r->n; k++)
@@ -429,8 +472,12 @@ static double elementwise_kink(frame *f, block *b)
     return nearest;
 }
 
-const block_op elementwise_block = {.name = "elementwise", .value = elementwise_value, .adjoint = elementwise_adjoint,
-                                    .tangent = elementwise_tangent, .record = elementwise_record, .kink = elementwise_kink};
+const block_op elementwise_block = {.name = "elementwise",
+                                    .value = elementwise_value,
+                                    .adjoint = elementwise_adjoint,
+                                    .tangent = elementwise_tangent,
+                                    .record = elementwise_record,
+                                    .kink = elementwise_kink};
 
 /* Shapes broadcast; the dtype is that of the tensors among the arguments, which must agree. */
 static ad_var record_elementwise(ad_tape *t, int op, int n, const ad_var *args)
@@ -449,12 +496,14 @@ static ad_var record_elementwise(ad_tape *t, int op, int n, const ad_var *args)
         if (!call_float(&c, k))
             return call_poison(&c);
         if (tensor && typed && dtype != a->dtype)
-            return call_fail(&c, AD_BAD_DTYPE, "%s and %s: ad_cast one of them", ad_dtype_name(dtype), ad_dtype_name(a->dtype));
+            return call_fail(&c, AD_BAD_DTYPE, "%s and %s: ad_cast one of them",
+                             ad_dtype_name(dtype), ad_dtype_name(a->dtype));
         if (tensor)
             dtype = a->dtype, typed = true;
         if (!shape_broadcast(rank, shape, a->rank, a->shape, &rank, shape)) {
             char x[SHAPE_TEXT], y[SHAPE_TEXT];
-            return call_fail(&c, AD_BAD_SHAPE, "%s and %s do not broadcast", shape_text(x, c.in[0].rank, c.in[0].shape),
+            return call_fail(&c, AD_BAD_SHAPE, "%s and %s do not broadcast",
+                             shape_text(x, c.in[0].rank, c.in[0].shape),
                              shape_text(y, a->rank, a->shape));
         }
         gradient |= e->flows[k] && node_needs_grad(&t->frame, c.ids[k]);

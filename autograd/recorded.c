@@ -1,8 +1,8 @@
 /* recorded.c - the reverse sweep written to the tape: derivatives that can be derived again
  *
- * The same rules, read over variables: each node that lies between the outputs and the x asked for gets its
- * cotangent as a variable. Rules may give a cotangent in any shape that broadcasts; fitting it to the
- * argument's shape, and adding up the paths, is done here for all of them. */
+ * The same rules, read over variables: each node that lies between the outputs and the x asked for
+ * gets its cotangent as a variable. Rules may give a cotangent in any shape that broadcasts;
+ * fitting it to the argument's shape, and adding up the paths, is done here for all of them. */
 #define AD_PLAIN
 #include "algebra.h"
 #include "elementwise.h"
@@ -18,7 +18,8 @@ static ad_var as_node(ad_tape *t, ad_var v)
     return i == NO_NODE ? tape_poison(t) : tape_var(t, i);
 }
 
-/* sums v over the axes along which the argument was broadcast, or spreads it to the argument's shape */
+/* sums v over the axes along which the argument was broadcast, or spreads it to the argument's
+ * shape */
 static ad_var fit(ad_tape *t, ad_var v, uint32_t arg)
 {
     array to = frame_array(&t->frame, arg);
@@ -31,7 +32,8 @@ static ad_var fit(ad_tape *t, ad_var v, uint32_t arg)
     int64_t shape[AD_MAX_RANK] = {0};
     if (rank > 0)
         memcpy(shape, ad_shape(v), (size_t)rank * sizeof *shape);
-    if (rank == to.rank && !memcmp(shape, to.shape, (size_t)rank * sizeof *shape) && ad_is_tensor(v))
+    if (rank == to.rank && !memcmp(shape, to.shape, (size_t)rank * sizeof *shape) &&
+        ad_is_tensor(v))
         return v;
     int axes[AD_MAX_RANK], n = 0, extra = rank - to.rank;
     for (int i = 0; i < rank; i++)
@@ -85,7 +87,8 @@ static void mark_reached(reverse *r, int n, const uint32_t *x)
         const uint32_t *ids;
         parents_of(f, i, few, &ids, &count);
         for (uint32_t k = 0; k < count && !r->reaches[i - r->low]; k++)
-            r->reaches[i - r->low] = ids[k] >= r->low && r->reaches[ids[k] - r->low] && node_needs_grad(f, i);
+            r->reaches[i - r->low] =
+                ids[k] >= r->low && r->reaches[ids[k] - r->low] && node_needs_grad(f, i);
     }
 }
 
@@ -114,9 +117,18 @@ static void record_rule(reverse *r, uint32_t i, uint32_t n, const uint32_t *ids)
         for (uint32_t k = 0; k < n; k++)
             da[k] = dx[k];
     } else if (b->op->record) {
-        b->op->record(&(rule){.tape = t, .b = b, .attr = b->attr, .g = b->code >= 0 ? g : fit(t, g, i), .y = y, .a = a, .n = n, .wants = wants, .da = da});
+        b->op->record(&(rule){.tape = t,
+                              .b = b,
+                              .attr = b->attr,
+                              .g = b->code >= 0 ? g : fit(t, g, i),
+                              .y = y,
+                              .a = a,
+                              .n = n,
+                              .wants = wants,
+                              .da = da});
     } else {
-        tape_fail(t, AD_NOT_RECORDED, NULL, "gradients: %s has no rule to record", op_name(&t->frame, i));
+        tape_fail(t, AD_NOT_RECORDED, NULL, "gradients: %s has no rule to record",
+                  op_name(&t->frame, i));
     }
     for (uint32_t k = 0; k < n && tape_ok(t); k++) {
         if (!wants[k] || !da[k].tape)
@@ -131,7 +143,8 @@ static void record_rule(reverse *r, uint32_t i, uint32_t n, const uint32_t *ids)
 static ad_var zero_like(ad_tape *t, uint32_t i)
 {
     array a = frame_array(&t->frame, i);
-    return node_op(&t->head.nodes[i]) == CODE_TENSOR ? fit(t, ad_constant(0), i) : (a.rank ? (ad_var){0} : ad_constant(0));
+    return node_op(&t->head.nodes[i]) == CODE_TENSOR ? fit(t, ad_constant(0), i)
+                                                     : (a.rank ? (ad_var){0} : ad_constant(0));
 }
 
 static void sweep_recorded(reverse *r, int m, const uint32_t *y, const ad_var *cotangents)
@@ -140,7 +153,8 @@ static void sweep_recorded(reverse *r, int m, const uint32_t *y, const ad_var *c
     for (int k = 0; k < m; k++) {
         if (y[k] < r->low)
             continue;
-        ad_var seed = cotangents && cotangents[k].tape ? cotangents[k] : ad_constant(1), *sum = &r->adjoint[y[k] - r->low];
+        ad_var seed = cotangents && cotangents[k].tape ? cotangents[k] : ad_constant(1),
+               *sum = &r->adjoint[y[k] - r->low];
         seed = fit(t, seed, y[k]);
         *sum = sum->tape ? ad_add(*sum, seed) : seed;
     }
@@ -155,7 +169,8 @@ static void sweep_recorded(reverse *r, int m, const uint32_t *y, const ad_var *c
     }
 }
 
-ad_status ad_gradients_seeded(int m, const ad_var *y, const ad_var *cotangents, int n, const ad_var *x, ad_var *gradients)
+ad_status ad_gradients_seeded(int m, const ad_var *y, const ad_var *cotangents, int n,
+                              const ad_var *x, ad_var *gradients)
 {
     if (m < 0 || n < 0 || (m && !y) || (n && (!x || !gradients)))
         return AD_BAD_ARGUMENT;

@@ -1,18 +1,20 @@
 /* tangent.c - the forward sweep over duals: tangents of every node, in one or several directions
  *
- * Tangents are doubles whatever the dtype of the values, so that they can witness gradients in float. A tensor
- * without tangent (a constant, or one that the inputs do not reach) has none stored: zero. */
+ * Tangents are doubles whatever the dtype of the values, so that they can witness gradients in
+ * float. A tensor without tangent (a constant, or one that the inputs do not reach) has none
+ * stored: zero. */
 #define AD_PLAIN
+#include "tangent.h"
 #include "algebra.h"
 #include "elementwise.h"
 #include "leaf.h"
-#include "tangent.h"
 #include <string.h>
 
 double tangent_scalar_1(int op, const double x[3], const double *const dx[3], double *dy);
 double tangent_scalar_8(int op, const double x[3], const double *const dx[3], double *dy);
 
-ad_status elementwise_tangent(frame *f, block *b, const array *a, const array *y, const array *const *da, array *dy)
+ad_status elementwise_tangent(frame *f, block *b, const array *a, const array *y,
+                              const array *const *da, array *dy)
 {
     (void)f;
     array in[3];
@@ -60,10 +62,12 @@ static ad_status tangent_block(frame *f, uint32_t i, double *tangents, int width
     if (!any)
         return AD_OK;
     array y = frame_array(f, i);
-    if (tensor && !(b->tangent = arena_zeros(f->scratch, (size_t)y.size * (size_t)width * sizeof(double) + 8)))
+    if (tensor && !(b->tangent = arena_zeros(f->scratch,
+                                             (size_t)y.size * (size_t)width * sizeof(double) + 8)))
         return AD_NO_MEMORY;
     arena_mark mark = arena_here(f->scratch);
-    array *a = arena_take(f->scratch, (size_t)(b->n_args + 1) * 2 * sizeof *a), *da = a ? a + b->n_args + 1 : NULL;
+    array *a = arena_take(f->scratch, (size_t)(b->n_args + 1) * 2 * sizeof *a),
+          *da = a ? a + b->n_args + 1 : NULL;
     const array **present = arena_take(f->scratch, (size_t)(b->n_args + 1) * sizeof *present);
     ad_status s = a && present ? AD_OK : AD_NO_MEMORY;
     y = s ? y : scratch_contiguous(f, &y, AD_F64);
@@ -91,7 +95,8 @@ ad_status sweep_tangent(frame *f, uint32_t from, double *tangents, int width)
         const node *n = &f->nodes[i];
         const unsigned op = node_op(n);
         if (op < AD_OP_COUNT_) {
-            uint32_t id[3] = {node_a(n), node_b(n), elementwise_ops[op].info.arity == 3 ? node_a(n - 1) : node_a(n)};
+            uint32_t id[3] = {node_a(n), node_b(n),
+                              elementwise_ops[op].info.arity == 3 ? node_a(n - 1) : node_a(n)};
             double x[3];
             const double *dx[3];
             for (int k = 0; k < 3; k++)
@@ -117,14 +122,16 @@ static void forget_tangents(frame *f)
             ((block *)f->nodes[i].u.block)->tangent = NULL;
 }
 
-ad_status tangents_seed(frame *f, uint32_t i, double *tangents, int width, int w, const double *seed)
+ad_status tangents_seed(frame *f, uint32_t i, double *tangents, int width, int w,
+                        const double *seed)
 {
     if (node_op(&f->nodes[i]) != CODE_TENSOR) {
         tangents[(size_t)i * (size_t)width + (size_t)w] = *seed;
         return AD_OK;
     }
     block *b = f->nodes[i].u.block;
-    if (!b->tangent && !(b->tangent = arena_zeros(f->scratch, (size_t)b->out.size * (size_t)width * sizeof(double) + 8)))
+    if (!b->tangent && !(b->tangent = arena_zeros(
+                             f->scratch, (size_t)b->out.size * (size_t)width * sizeof(double) + 8)))
         return AD_NO_MEMORY;
     memcpy(b->tangent + b->out.size * w, seed, (size_t)b->out.size * sizeof(double));
     return AD_OK;
@@ -146,8 +153,8 @@ void tangents_read(const frame *f, uint32_t i, double *tangents, int width, int 
 }
 
 /* up to eight directions, beginning with direction `first` */
-static ad_status jvp_sweep(ad_tape *t, int n, const uint32_t *in, const double *const *tangents, int m, const uint32_t *out,
-                           double *const *results, int first, int count)
+static ad_status jvp_sweep(ad_tape *t, int n, const uint32_t *in, const double *const *tangents,
+                           int m, const uint32_t *out, double *const *results, int first, int count)
 {
     frame *f = &t->frame;
     const int width = count == 1 ? 1 : 8;
@@ -160,7 +167,8 @@ static ad_status jvp_sweep(ad_tape *t, int n, const uint32_t *in, const double *
             s = tangents_seed(f, in[k], all, width, w, tangents[k] + (first + w) * size);
         from = in[k] < from ? in[k] : from;
     }
-    /* an input may be any node: its tangent is given, not computed, so the sweep runs between them */
+    /* an input may be any node: its tangent is given, not computed, so the sweep runs between them
+     */
     if (!s)
         s = sweep_tangent_given(f, from, all, width, n, in);
     for (int k = 0; !s && k < m; k++) {
@@ -180,7 +188,8 @@ static int by_node(const uint32_t *ids, uint32_t n, uint32_t at)
     return next;
 }
 
-ad_status sweep_tangent_given(frame *f, uint32_t from, double *tangents, int width, int n, const uint32_t *given)
+ad_status sweep_tangent_given(frame *f, uint32_t from, double *tangents, int width, int n,
+                              const uint32_t *given)
 {
     const uint32_t all = f->n;
     ad_status s = AD_OK;
@@ -209,10 +218,11 @@ static bool handles(ad_tape *t, int n, const ad_var *v, uint32_t *ids, const cha
     return true;
 }
 
-ad_status ad_jvp(int n, const ad_var *inputs, const double *const *tangents, int m, const ad_var *outputs, double *const *results,
-                 int directions)
+ad_status ad_jvp(int n, const ad_var *inputs, const double *const *tangents, int m,
+                 const ad_var *outputs, double *const *results, int directions)
 {
-    if (n < 0 || m < 0 || directions < 0 || (n && (!inputs || !tangents)) || (m && (!outputs || !results)))
+    if (n < 0 || m < 0 || directions < 0 || (n && (!inputs || !tangents)) ||
+        (m && (!outputs || !results)))
         return AD_BAD_ARGUMENT;
     ad_tape *t = tape_of(n, inputs);
     if (!t)
@@ -223,7 +233,8 @@ ad_status ad_jvp(int n, const ad_var *inputs, const double *const *tangents, int
         return t->status;
     frame *f = &t->frame;
     arena_mark mark = arena_here(&t->scratch);
-    uint32_t *in = arena_take(&t->scratch, ((size_t)n + (size_t)m + 1) * sizeof *in), *out = in ? in + n : NULL;
+    uint32_t *in = arena_take(&t->scratch, ((size_t)n + (size_t)m + 1) * sizeof *in),
+             *out = in ? in + n : NULL;
     if (!in)
         tape_fail(t, AD_NO_MEMORY, NULL, "jvp: out of memory");
     if (in && handles(t, n, inputs, in, "jvp") && handles(t, m, outputs, out, "jvp")) {
@@ -231,7 +242,8 @@ ad_status ad_jvp(int n, const ad_var *inputs, const double *const *tangents, int
         ad_status s = frame_check_borrowed(f);
         for (int w = 0; !s && w < directions; w += 8) {
             arena_mark sweep_mark = arena_here(&t->scratch);
-            s = jvp_sweep(t, n, in, tangents, m, out, results, w, directions - w < 8 ? directions - w : 8);
+            s = jvp_sweep(t, n, in, tangents, m, out, results, w,
+                          directions - w < 8 ? directions - w : 8);
             arena_rewind(&t->scratch, sweep_mark);
         }
         frame_report(t, s, "jvp");

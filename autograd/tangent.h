@@ -3,10 +3,13 @@
 #define TANGENT_H
 #include "tape.h"
 
-double *tangents_begin(frame *f, int width); /* zeros for every node, in scratch; NULL when out of memory */
-ad_status tangents_seed(frame *f, uint32_t node, double *tangents, int width, int w, const double *seed);
+double *tangents_begin(frame *f,
+                       int width); /* zeros for every node, in scratch; NULL when out of memory */
+ad_status tangents_seed(frame *f, uint32_t node, double *tangents, int width, int w,
+                        const double *seed);
 void tangents_read(const frame *f, uint32_t node, double *tangents, int width, int w, double *out);
 /* the sweep, in which the tangents of the `given` nodes are kept as seeded */
-ad_status sweep_tangent_given(frame *f, uint32_t from, double *tangents, int width, int n, const uint32_t *given);
+ad_status sweep_tangent_given(frame *f, uint32_t from, double *tangents, int width, int n,
+                              const uint32_t *given);
 
 #endif

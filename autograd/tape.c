@@ -1,12 +1,14 @@
 /* tape.c - the tape: where nodes live, which handles are valid, and the first error
  *
- * Nodes sit in one flat array of 24 bytes each, in the order of recording, so that the order of indices is
- * an order of evaluation and every sweep is a loop. Everything of other size (descriptors and values of
- * tensors, names) comes from an arena that is cut back together with the nodes.
+ * Nodes sit in one flat array of 24 bytes each, in the order of recording, so that the order of
+ * indices is an order of evaluation and every sweep is a loop. Everything of other size
+ * (descriptors and values of tensors, names) comes from an arena that is cut back together with the
+ * nodes.
  *
- * A handle carries the epoch in which its node was made. A rewind or reset begins a new epoch and remembers from
- * which node on it removed; a handle is stale exactly if some removal after its epoch reached down to
- * it. Removals that a later one covers are forgotten, so the list stays as short as the nesting of marks. */
+ * A handle carries the epoch in which its node was made. A rewind or reset begins a new epoch and
+ * remembers from which node on it removed; a handle is stale exactly if some removal after its
+ * epoch reached down to it. Removals that a later one covers are forgotten, so the list stays as
+ * short as the nesting of marks. */
 #define AD_PLAIN
 #include "tape.h"
 #include "algebra.h"
@@ -19,10 +21,7 @@ const ad_head_ ad_constant_head_ = {0};
 /* what ad_tape_new gives when there is no memory: never written to */
 static const ad_tape dead_tape = {.status = AD_NO_MEMORY, .error = "ad_tape_new: out of memory"};
 
-static bool dead(const ad_tape *t)
-{
-    return t == &dead_tape;
-}
+static bool dead(const ad_tape *t) { return t == &dead_tape; }
 
 ad_tape *ad_tape_new(const ad_context *context)
 {
@@ -31,7 +30,11 @@ ad_tape *ad_tape_new(const ad_context *context)
     if (!t)
         return (ad_tape *)(uintptr_t)&dead_tape;
     t->context = t->memory.context = t->scratch.context = c;
-    t->frame = (frame){.context = c, .memory = &t->memory, .scratch = &t->scratch, .last_leaf = NO_NODE};
+    t->frame = (frame){.context = c,
+                       .memory = &t->memory,
+                       .scratch = &t->scratch,
+                       .last_leaf = NO_NODE,
+                       .failed_node = NO_NODE};
     t->head.epoch = 1;
     t->head.last_input = t->frame.last_input = NO_NODE;
     tape_room(t, 1); /* a failure is the tape's first error */
@@ -72,8 +75,10 @@ void tape_sync(ad_tape *t)
         h->limit = t->room;
         return;
     }
-    size_t nodes = t->node_pages.committed / sizeof(node), sites = t->site_pages.committed / sizeof(ad_site_);
-    size_t limit = h->n + (sites - h->n_sites);
+    size_t nodes = t->node_pages.committed / sizeof(node),
+           sites = t->site_pages.committed / sizeof(ad_site_);
+    /* one change fewer than there is room for: ad_sited_ may add one to the node before */
+    size_t limit = h->n + (sites > h->n_sites ? sites - h->n_sites - 1 : 0);
     if (limit > nodes)
         limit = nodes;
     h->limit = (uint32_t)(limit < NO_NODE ? limit : NO_NODE);
@@ -89,11 +94,13 @@ bool tape_room(ad_tape *t, uint32_t more)
         return false;
     }
     if (!pages_grow(t->context, &t->node_pages, nodes, (size_t)AD_MAX_NODES * sizeof(node)) ||
-        !pages_grow(t->context, &t->site_pages, sites, (size_t)AD_MAX_NODES * 2 * sizeof(ad_site_))) {
+        !pages_grow(t->context, &t->site_pages, sites,
+                    (size_t)AD_MAX_NODES * 2 * sizeof(ad_site_))) {
         tape_fail(t, AD_NO_MEMORY, NULL, "tape: out of memory for nodes");
         return false;
     }
-    size_t room = t->node_pages.committed / sizeof(node), room_sites = t->site_pages.committed / sizeof(ad_site_);
+    size_t room = t->node_pages.committed / sizeof(node),
+           room_sites = t->site_pages.committed / sizeof(ad_site_);
     room = room < room_sites ? room : room_sites;
     t->room = (uint32_t)(room < NO_NODE ? room : NO_NODE);
     tape_sync(t);
@@ -114,15 +121,9 @@ uint32_t tape_push(ad_tape *t, unsigned op, uint32_t a, uint32_t b, double value
 
 /* ---- errors ---- */
 
-ad_status ad_tape_status(const ad_tape *t)
-{
-    return t ? t->status : AD_NULL;
-}
+ad_status ad_tape_status(const ad_tape *t) { return t ? t->status : AD_NULL; }
 
-const char *ad_tape_error(const ad_tape *t)
-{
-    return t ? t->error : "null tape";
-}
+const char *ad_tape_error(const ad_tape *t) { return t ? t->error : "null tape"; }
 
 ad_var tape_poison(ad_tape *t)
 {
@@ -143,12 +144,19 @@ ad_var tape_fail(ad_tape *t, ad_status status, const char *site, const char *for
     va_end(args);
     size_t used = n < 0 ? 0 : (size_t)n < sizeof t->error - 65 ? (size_t)n : sizeof t->error - 65;
     const char *scope = t->head.n ? tape_scope(t, t->head.n - 1) : "";
-    snprintf(t->error + used, sizeof t->error - used, " (node %u%s%.40s%s%s)", t->head.n, *scope ? ", " : "", scope,
-             site ? ", " : "", site ? site : "");
+    snprintf(t->error + used, sizeof t->error - used, " (node %u%s%.40s%s%s)", t->head.n,
+             *scope ? ", " : "", scope, site ? ", " : "", site ? site : "");
     t->error_sited = site != NULL;
     t->status = status;
     t->head.limit = 0;
     return tape_poison(t);
+}
+
+bool tape_ready(ad_tape *t)
+{
+    if (t && t->status && !dead(t))
+        t->error_sited = true;
+    return tape_ok(t);
 }
 
 void frame_report(ad_tape *t, ad_status status, const char *what)
@@ -160,7 +168,10 @@ void frame_report(ad_tape *t, ad_status status, const char *what)
     if (i >= f->n)
         tape_fail(t, status, NULL, "%s: %s", what, *f->note ? f->note : ad_status_name(status));
     else
-        tape_fail(t, status, tape_site(t, i), "%s: %s at node %u%s%s", what, op_name(f, i), i, *f->note ? ": " : "", f->note);
+        tape_fail(t, status, tape_site(t, i), "%s: %s at node %u%s%s", what, op_name(f, i), i,
+                  *f->note ? ": " : "", f->note);
+    f->failed_node = NO_NODE;
+    f->note[0] = 0;
 }
 
 /* ---- marks ---- */
@@ -171,7 +182,8 @@ static bool new_epoch(ad_tape *t, uint32_t nodes)
     while (t->n_epochs && marks[t->n_epochs - 1].nodes >= nodes)
         t->n_epochs--;
     if ((t->n_epochs + 1) * sizeof *marks > t->epoch_pages.committed &&
-        !pages_grow(t->context, &t->epoch_pages, (t->n_epochs + 1) * sizeof *marks, (size_t)AD_MAX_NODES * sizeof *marks))
+        !pages_grow(t->context, &t->epoch_pages, (t->n_epochs + 1) * sizeof *marks,
+                    (size_t)AD_MAX_NODES * sizeof *marks))
         return false;
     marks = t->epoch_pages.base;
     marks[t->n_epochs++] = (epoch_mark){++t->head.epoch, nodes};
@@ -203,7 +215,8 @@ static void cut_back(ad_tape *t, uint32_t nodes)
         h->n_sites--;
     h->site = h->n_sites ? h->sites[h->n_sites - 1].text : NULL;
     assignment *assigned = t->assign_pages.base;
-    while (t->n_assigns && (assigned[t->n_assigns - 1].state >= nodes || assigned[t->n_assigns - 1].value >= nodes))
+    while (t->n_assigns &&
+           (assigned[t->n_assigns - 1].state >= nodes || assigned[t->n_assigns - 1].value >= nodes))
         t->n_assigns--;
     uint32_t *retained = t->retain_pages.base, kept = 0;
     for (uint32_t i = 0; i < t->n_retained; i++)
@@ -224,7 +237,8 @@ void ad_reset(ad_tape *t)
     ad_head_ *h = &t->head;
     if (t->frame.last_leaf != NO_NODE)
         leaves_release(t, 0);
-    h->n = h->n_sites = t->n_scopes = t->scope = t->n_assigns = t->n_retained = t->n_epochs = t->n_marks = t->swept_top = 0;
+    h->n = h->n_sites = t->n_scopes = t->scope = t->n_assigns = t->n_retained = t->n_epochs =
+        t->n_marks = t->swept_top = 0;
     h->last_input = NO_NODE;
     h->site = NULL;
     arena_reset(&t->memory);
@@ -260,7 +274,8 @@ ad_mark ad_mark_here(const ad_tape *tape)
         return (ad_mark){0, 0};
     arena_point *points = t->mark_pages.base; /* remembers how far the arena was, for the rewind */
     if (!t->n_marks || points[t->n_marks - 1].nodes != t->head.n) {
-        if (pages_grow(t->context, &t->mark_pages, (t->n_marks + 1) * sizeof *points, (size_t)AD_MAX_NODES * sizeof *points)) {
+        if (pages_grow(t->context, &t->mark_pages, (t->n_marks + 1) * sizeof *points,
+                       (size_t)AD_MAX_NODES * sizeof *points)) {
             points = t->mark_pages.base;
             points[t->n_marks++] = (arena_point){t->head.n, arena_here(&t->memory)};
         } else {
@@ -270,6 +285,39 @@ ad_mark ad_mark_here(const ad_tape *tape)
     return (ad_mark){t->head.n, t->head.epoch};
 }
 
+/* Adjoints of leaves and of retained nodes are taken from the tape's memory when a sweep first
+ * needs them. Those of nodes that stay are moved out of the way of a rewind. */
+static bool move_adjoints(ad_tape *t, const arena *from, arena_mark mark, arena *to)
+{
+    const node *nodes = t->head.nodes;
+    const uint32_t *retained = t->retain_pages.base;
+    bool ok = true;
+    uint32_t leaf = t->frame.last_leaf, k = 0;
+    while (leaf != NO_NODE || k < t->n_retained) {
+        block *b = leaf != NO_NODE ? nodes[leaf].u.block : block_at(nodes, retained[k++]);
+        leaf = leaf != NO_NODE ? b->next_leaf : NO_NODE;
+        if (!b || !b->adj.data || !arena_holds(from, mark, b->adj.data))
+            continue;
+        void *data = arena_take(to, array_bytes(&b->adj));
+        if (data)
+            memcpy(data, b->adj.data, array_bytes(&b->adj));
+        b->adj.data = data;
+        ok = ok && data;
+    }
+    return ok;
+}
+
+static bool cut_memory(ad_tape *t, arena_mark *mark)
+{
+    arena_mark scratch = arena_here(&t->scratch);
+    bool ok = move_adjoints(t, &t->memory, *mark, &t->scratch);
+    arena_rewind(&t->memory, *mark);
+    ok = move_adjoints(t, &t->scratch, scratch, &t->memory) && ok;
+    arena_rewind(&t->scratch, scratch);
+    *mark = arena_here(&t->memory);
+    return ok;
+}
+
 ad_status ad_rewind(ad_tape *t, ad_mark mark)
 {
     if (!t)
@@ -277,17 +325,20 @@ ad_status ad_rewind(ad_tape *t, ad_mark mark)
     if (dead(t))
         return t->status;
     if (mark.epoch == 0 || (int32_t)(t->head.epoch - mark.epoch) < 0 ||
-        (mark.epoch != t->head.epoch && mark.nodes > epoch_reach(t, mark.epoch)) || mark.nodes > t->head.n) {
-        tape_fail(t, AD_STALE, NULL, "rewind: the mark at node %u was removed by an earlier rewind or reset", mark.nodes);
+        (mark.epoch != t->head.epoch && mark.nodes > epoch_reach(t, mark.epoch)) ||
+        mark.nodes > t->head.n) {
+        tape_fail(t, AD_STALE, NULL,
+                  "rewind: the mark at node %u was removed by an earlier rewind or reset",
+                  mark.nodes);
         return t->status;
     }
     arena_point *points = t->mark_pages.base;
     while (t->n_marks && points[t->n_marks - 1].nodes > mark.nodes)
         t->n_marks--;
     cut_back(t, mark.nodes);
-    if (t->n_marks && points[t->n_marks - 1].nodes == mark.nodes)
-        arena_rewind(&t->memory, points[t->n_marks - 1].mark);
-    if (!new_epoch(t, mark.nodes))
+    bool cut = !t->n_marks || points[t->n_marks - 1].nodes != mark.nodes ||
+               cut_memory(t, &points[t->n_marks - 1].mark);
+    if (!new_epoch(t, mark.nodes) || !cut)
         tape_fail(t, AD_NO_MEMORY, NULL, "rewind: out of memory");
     tape_sync(t);
     return t->status;
@@ -358,11 +409,13 @@ uint32_t tape_node(ad_tape *t, ad_var a, const char *operation)
     if (!a.tape)
         tape_fail(t, AD_NULL, NULL, "%s: null handle", operation);
     else if (is_constant(a))
-        return tape_room(t, 1) ? tape_push(t, CODE_CONSTANT, 0, 0, a.u.constant, t->head.site) : NO_NODE;
+        return tape_room(t, 1) ? tape_push(t, CODE_CONSTANT, 0, 0, a.u.constant, t->head.site)
+                               : NO_NODE;
     else if (a.tape != t)
         tape_fail(t, AD_FOREIGN, NULL, "%s: handles of two tapes", operation);
     else if (!tape_valid(t, a))
-        tape_fail(t, AD_STALE, NULL, "%s: stale handle: its node %u was removed by a rewind or reset", operation,
+        tape_fail(t, AD_STALE, NULL,
+                  "%s: stale handle: its node %u was removed by a rewind or reset", operation,
                   a.u.node.id & ~AD_TENSOR_BIT_);
     else
         return a.u.node.id & ~AD_TENSOR_BIT_;
@@ -380,7 +433,8 @@ ad_status var_check(ad_var a, uint32_t *i)
     if (a.tape->status)
         return a.tape->status;
     if (!tape_valid(a.tape, a)) {
-        tape_fail(a.tape, AD_STALE, NULL, "read: stale handle: its node %u was removed by a rewind or reset",
+        tape_fail(a.tape, AD_STALE, NULL,
+                  "read: stale handle: its node %u was removed by a rewind or reset",
                   a.u.node.id & ~AD_TENSOR_BIT_);
         return AD_STALE;
     }
@@ -413,5 +467,8 @@ const char *op_name(const frame *f, uint32_t i)
     const block *b = block_at(f->nodes, i);
     if (b)
         return b->name;
-    return op == CODE_INPUT ? "input" : op == CODE_CONSTANT ? "constant" : op == CODE_GUARD ? "guard" : "hidden";
+    return op == CODE_INPUT      ? "input"
+           : op == CODE_CONSTANT ? "constant"
+           : op == CODE_GUARD    ? "guard"
+                                 : "hidden";
 }

@@ -1,11 +1,11 @@
 /* tape.h - what a tape is inside: nodes, blocks, and the frame that sweeps run on
  *
- * A node is 24 bytes (ad_record.h): scalars live in it. Anything else - a tensor, or a scalar computed from
- * tensors - has a block: a descriptor with arguments, attributes and arrays. A scalar that has a block
- * finds it in the hidden node before its own; a tensor's node points to it.
+ * A node is 24 bytes (ad_record.h): scalars live in it. Anything else - a tensor, or a scalar
+ * computed from tensors - has a block: a descriptor with arguments, attributes and arrays. A scalar
+ * that has a block finds it in the hidden node before its own; a tensor's node points to it.
  *
- * A frame is a program with its values: nodes, blocks, and the memory that sweeps need. A tape holds one,
- * and so does every workspace of a captured program; the sweeps know nothing else. */
+ * A frame is a program with its values: nodes, blocks, and the memory that sweeps need. A tape
+ * holds one, and so does every workspace of a captured program; the sweeps know nothing else. */
 #ifndef TAPE_H
 #define TAPE_H
 #include "array.h"
@@ -14,7 +14,8 @@
 
 /* node codes beyond the elementwise operations of ops.def */
 enum {
-    CODE_INPUT = 240,  /* a scalar leaf; operand a links to the input before it; ad_record.h knows the number */
+    CODE_INPUT = 240,  /* a scalar leaf; operand a links to the input before it; ad_record.h knows
+                          the number */
     CODE_CONSTANT,     /* a scalar constant */
     CODE_HIDDEN,       /* third operand (as a) of the node after it, or its block (as value) */
     CODE_SCALAR_BLOCK, /* a scalar computed by the block of the hidden node before it */
@@ -25,7 +26,10 @@ enum {
 
 typedef ad_node_ node;
 static inline unsigned node_op(const node *n) { return (unsigned)(n->code & 255); }
-static inline uint32_t node_a(const node *n) { return (uint32_t)(n->code >> 8) & (AD_MAX_NODES - 1); }
+static inline uint32_t node_a(const node *n)
+{
+    return (uint32_t)(n->code >> 8) & (AD_MAX_NODES - 1);
+}
 static inline uint32_t node_b(const node *n) { return (uint32_t)(n->code >> 36); }
 static inline uint64_t node_code(unsigned op, uint32_t a, uint32_t b)
 {
@@ -38,46 +42,49 @@ typedef struct block block;
 typedef struct frame frame;
 typedef struct rule rule;
 
-/* A structured operation. Dtypes: value and adjoint work in the arrays' own; tangent gets and gives contiguous
- * doubles. NULL adjoint: no gradient flows. */
+/* A structured operation. Dtypes: value and adjoint work in the arrays' own; tangent gets and gives
+ * contiguous doubles. NULL adjoint: no gradient flows. */
 typedef struct block_op {
     const char *name;
     /* computes the result from the arguments; for a view: points b->out into the argument */
     ad_status (*value)(frame *f, block *b);
-    /* given the cotangent g of the result (dtype and shape of the result, contiguous), adds to the arguments' by
-     * adjoint_add and friends. Where f->magnitude is set, sums |contributions| instead (g >= 0 then). */
+    /* given the cotangent g of the result (dtype and shape of the result, contiguous), adds to the
+     * arguments' by adjoint_add and friends. Where f->magnitude is set, sums |contributions|
+     * instead (g >= 0 then). */
     ad_status (*adjoint)(frame *f, block *b, const array *g);
-    /* dy from da[k] (NULL where zero): contiguous doubles of the shapes of result and arguments; a[k], y likewise */
-    ad_status (*tangent)(frame *f, block *b, const array *a, const array *y, const array *const *da, array *dy);
+    /* dy from da[k] (NULL where zero): contiguous doubles of the shapes of result and arguments;
+     * a[k], y likewise */
+    ad_status (*tangent)(frame *f, block *b, const array *a, const array *y, const array *const *da,
+                         array *dy);
     /* cotangents of the arguments as variables, in terms of other operations */
     void (*record)(rule *r);
     /* distance from the nearest kink; NULL: smooth */
     double (*kink)(frame *f, block *b);
-    bool is_view;  /* the result shares the argument's memory */
-    bool is_leaf;  /* no arguments: input, parameter, constant, random draw */
+    bool is_view; /* the result shares the argument's memory */
+    bool is_leaf; /* no arguments: input, parameter, constant, random draw */
 } block_op;
 
 enum leaf_kind { LEAF_NONE, LEAF_INPUT, LEAF_CONSTANT, LEAF_PARAMETER };
 
 struct block {
     const block_op *op;
-    const char *name;   /* of the operation */
-    int code;           /* row of ops.def for elementwise, else -1 */
-    uint32_t node;      /* its node */
+    const char *name; /* of the operation */
+    int code;         /* row of ops.def for elementwise, else -1 */
+    uint32_t node;    /* its node */
     uint32_t n_args;
     const uint32_t *args;
     bool needs_grad;
     bool retained;
     enum leaf_kind leaf;
     uint32_t next_leaf; /* the leaf block before it */
-    void *attr;         /* what the operation needs to know: constant, shared by copies of the block */
+    void *attr; /* what the operation needs to know: constant, shared by copies of the block */
     size_t attr_bytes;
-    void *saved;        /* what value() leaves for adjoint() */
+    void *saved; /* what value() leaves for adjoint() */
     size_t saved_bytes;
-    array out;          /* of a tensor; a scalar's value is in its node: use frame_array */
-    array adj;          /* cotangent, valid when adj_pass is the frame's pass */
+    array out; /* of a tensor; a scalar's value is in its node: use frame_array */
+    array adj; /* cotangent, valid when adj_pass is the frame's pass */
     uint64_t adj_pass;
-    double *tangent;    /* of each direction, contiguous doubles; NULL: zero */
+    double *tangent;          /* of each direction, contiguous doubles; NULL: zero */
     struct ad_tensor *tensor; /* of a borrowed leaf */
     struct ad_param *param;
     uint64_t version, checksum;
@@ -90,7 +97,8 @@ struct frame {
     arena *memory;  /* lives as long as the nodes */
     arena *scratch; /* lives for one sweep */
     uint64_t pass;  /* of backward: tells fresh cotangents from stale ones */
-    bool magnitude; /* sum magnitudes of contributions: for the rounding bound of the gradient check */
+    bool magnitude; /* sum magnitudes of contributions: for the rounding bound of the gradient check
+                     */
     uint64_t seed, step;
     uint32_t last_input, last_leaf; /* scalar inputs; tensor leaves: linked lists, NO_NODE ends */
     uint32_t failed_node;           /* where a sweep stopped */
@@ -100,21 +108,36 @@ struct frame {
 static inline block *block_at(const node *nodes, uint32_t i)
 {
     unsigned op = node_op(&nodes[i]);
-    return op == CODE_TENSOR ? nodes[i].u.block : op == CODE_SCALAR_BLOCK ? nodes[i - 1].u.block : NULL;
+    return op == CODE_TENSOR         ? nodes[i].u.block
+           : op == CODE_SCALAR_BLOCK ? nodes[i - 1].u.block
+                                     : NULL;
 }
 
+static inline bool shape_negative(int rank, const int64_t *shape)
+{
+    for (int i = 0; i < rank; i++)
+        if (shape[i] < 0)
+            return true;
+    return false;
+}
 /* the value of any node as an array: a scalar's is of rank 0, in its node */
 array frame_array(const frame *f, uint32_t node);
 bool node_needs_grad(const frame *f, uint32_t node);
 
 /* ---- for authors of blocks: arguments and cotangents ---- */
 
-static inline array block_arg(const frame *f, const block *b, int k) { return frame_array(f, b->args[k]); }
+static inline array block_arg(const frame *f, const block *b, int k)
+{
+    return frame_array(f, b->args[k]);
+}
 static inline array block_result(const frame *f, const block *b) { return frame_array(f, b->node); }
-static inline bool block_wants(const frame *f, const block *b, int k) { return node_needs_grad(f, b->args[k]); }
+static inline bool block_wants(const frame *f, const block *b, int k)
+{
+    return node_needs_grad(f, b->args[k]);
+}
 
-/* The cotangent of an argument as a contiguous array in the argument's shape and dtype. *fresh: it holds rubbish
- * and must be written; else it must be added to. data is NULL when out of memory. */
+/* The cotangent of an argument as a contiguous array in the argument's shape and dtype. *fresh: it
+ * holds rubbish and must be written; else it must be added to. data is NULL when out of memory. */
 array adjoint_slot(frame *f, const block *b, int k, bool *fresh);
 /* The same, zeroed if it was fresh: only to be added to. */
 array adjoint_zeroed(frame *f, const block *b, int k);
@@ -125,7 +148,8 @@ array scratch_array(frame *f, ad_dtype dtype, int rank, const int64_t *shape);
 /* `a` itself if contiguous and of that dtype, else a contiguous copy in scratch. */
 array scratch_contiguous(frame *f, const array *a, ad_dtype dtype);
 
-/* What `record` gets: everything as variables; it sets da[k] (null: nothing flows) where wants[k]. */
+/* What `record` gets: everything as variables; it sets da[k] (null: nothing flows) where wants[k].
+ */
 struct rule {
     ad_tape *tape;
     const block *b;
@@ -161,11 +185,11 @@ struct ad_tape {
     uint32_t room; /* nodes that fit, with a source site each */
     uint32_t n_epochs, n_scopes, scope, n_assigns, n_marks, n_retained;
     int paused;
-    bool kept;          /* the last sweep left adjoints on all nodes */
-    uint32_t swept_top; /* of nodes below this */
+    bool kept;                      /* the last sweep left adjoints on all nodes */
+    uint32_t swept_top;             /* of nodes below this */
     struct param_entry *params;     /* uthash: parameter -> leaf */
     struct scope_path *scope_paths; /* uthash: full path of a scope */
-    const char *rule_site;          /* while rules are recorded: the site of the operation they belong to */
+    const char *rule_site; /* while rules are recorded: the site of the operation they belong to */
     ad_status status;
     char error[512];
     bool error_sited;
@@ -177,6 +201,9 @@ void tape_sync(ad_tape *t);
 bool tape_room(ad_tape *t, uint32_t more);
 /* is this tape alive, without error, and are we recording */
 static inline bool tape_ok(const ad_tape *t) { return t && t->status == AD_OK; }
+/* The same, asked by an operation as it begins: an error from before is not its own and does not
+ * get its site. */
+bool tape_ready(ad_tape *t);
 /* Keeps the first error; text as printf, "operation: what". Gives a poisoned handle. */
 ad_var tape_fail(ad_tape *t, ad_status status, const char *site, const char *format, ...)
 #if defined(__GNUC__)
@@ -188,7 +215,10 @@ ad_var tape_var(const ad_tape *t, uint32_t node);
 const char *tape_site(const ad_tape *t, uint32_t node);
 const char *tape_scope(const ad_tape *t, uint32_t node);
 uint32_t tape_push(ad_tape *t, unsigned op, uint32_t a, uint32_t b, double value, const char *site);
-static inline bool is_constant(ad_var a) { return (const void *)a.tape == (const void *)&ad_constant_head_; }
+static inline bool is_constant(ad_var a)
+{
+    return (const void *)a.tape == (const void *)&ad_constant_head_;
+}
 /* The node of a handle on t; reports null, stale and foreign handles and gives NO_NODE. */
 uint32_t tape_node(ad_tape *t, ad_var a, const char *operation);
 bool tape_valid(const ad_tape *t, ad_var a); /* a handle of t: does its node still exist */
@@ -214,11 +244,12 @@ typedef struct call {
     bool ok;
 } call;
 
-/* Checks the handles, finds the tape, turns constants into nodes. false: an error is on the tape; give back
- * call_poison(c). Rank-0 arguments are scalars. */
+/* Checks the handles, finds the tape, turns constants into nodes. false: an error is on the tape;
+ * give back call_poison(c). Rank-0 arguments are scalars. */
 bool call_begin(call *c, const char *name, ad_tape *tape, int n, const ad_var *args);
 ad_var call_poison(const call *c);
-ad_var call_fail(call *c, ad_status status, const char *format, ...) /* text without the operation's name */
+ad_var call_fail(call *c, ad_status status, const char *format,
+                 ...) /* text without the operation's name */
 #if defined(__GNUC__)
     __attribute__((format(printf, 3, 4)))
 #endif
@@ -228,8 +259,10 @@ typedef struct call_attr {
     const void *data;
     size_t bytes, saved_bytes;
 } call_attr;
-/* Makes the node, with a result of this dtype and shape (rank 0 and AD_F64: a scalar), and computes it. */
-ad_var call_end(call *c, const block_op *op, int code, ad_dtype dtype, int rank, const int64_t *shape, call_attr attr);
+/* Makes the node, with a result of this dtype and shape (rank 0 and AD_F64: a scalar), and computes
+ * it. */
+ad_var call_end(call *c, const block_op *op, int code, ad_dtype dtype, int rank,
+                const int64_t *shape, call_attr attr);
 /* axis counted from the end if negative, checked; -1 and an error on the tape */
 int call_axis(call *c, int axis, int rank);
 /* an argument must be a float or double tensor or a scalar (integer tensors are refused) */
@@ -244,8 +277,10 @@ ad_status block_adjoint(frame *f, block *b, const array *g); /* one operation's 
 void frame_begin_pass(frame *f, bool accumulate);
 void frame_clear_adjoints(frame *f, uint32_t top); /* all, after a kept sweep */
 ad_status frame_seed(frame *f, uint32_t node, const double *seed, double scale); /* NULL: ones */
-/* tangents of every node; W directions: those of scalars in tangents[node * W + w], of tensors in their block */
+/* tangents of every node; W directions: those of scalars in tangents[node * W + w], of tensors in
+ * their block */
 ad_status sweep_tangent(frame *f, uint32_t from, double *tangents, int width);
-void frame_report(ad_tape *t, ad_status status, const char *what); /* a sweep's failure onto the tape */
+void frame_report(ad_tape *t, ad_status status,
+                  const char *what); /* a sweep's failure onto the tape */
 
 #endif
