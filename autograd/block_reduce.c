@@ -332,6 +332,7 @@ static void swap_axes(array *a, int i, int j)
 static bool one_stride(rows *r, int64_t *step)
 {
     int64_t next = 0;
+    bool first = true; /* a stride may be 0 */
     *step = 1;
     for (int i = r->kept; i < r->a.rank; i++)
         for (int j = i; j > r->kept && r->a.stride[j] > r->a.stride[j - 1]; j--)
@@ -339,11 +340,12 @@ static bool one_stride(rows *r, int64_t *step)
     for (int i = r->a.rank - 1; i >= r->kept; i--) {
         if (r->a.shape[i] == 1)
             continue;
-        if (!next)
+        if (first)
             *step = r->a.stride[i];
         else if (r->a.stride[i] != next)
             return false;
         next = r->a.stride[i] * r->a.shape[i];
+        first = false;
     }
     return true;
 }

@@ -198,18 +198,20 @@ static inline double ad_dualx_lgamma(double x)
     return log(product) + ad_dualx_about_two(x - 2, 0);
 }
 
-/* psi about its zero x0 = 1.46...: Taylor's series in h = x - x0, for |h| <= 0.1, where the pieces
+/* psi about its zero x0 = 1.46...: Taylor's series in h = x - x0, for |h| <= 1/4, where the pieces
  * below would cancel */
 static inline double ad_dualx_digamma_about_zero(double x)
 {
-    static const double c[] = {0.9676722454476212,   -0.4427631689835921,  0.258499760955651,
-                               -0.16394270544240652, 0.10782405069126237,  -0.07219956125645471,
-                               0.04880428816414311,  -0.03316112647484736, 0.022597648232218104,
-                               -0.01542476590494896, 0.010538791616612175, -0.007204534386356869,
-                               0.004926781395729853, -0.003369801655439328};
+    static const double c[] = {
+        0.9676722454476212,    -0.4427631689835921,   0.258499760955651,     -0.16394270544240652,
+        0.10782405069126237,   -0.07219956125645471,  0.04880428816414311,   -0.03316112647484736,
+        0.022597648232218104,  -0.01542476590494896,  0.010538791616612175,  -0.007204534386356869,
+        0.004926781395729853,  -0.003369801655439328, 0.002305126326734928,  -0.0015769367714301972,
+        0.0010788252019162967, -0.0007380709389960052, 0.000504953265834602, -0.0003454680251063077,
+        0.00023635601564027053, -0.00016170622091974803};
     const double h = (x - 1.4616321449683622) - 9.549995429965697e-17;
     double y = 0;
-    for (int k = 13; k >= 0; --k)
+    for (int k = 21; k >= 0; --k)
         y = c[k] + h * y;
     return h * y;
 }
@@ -226,7 +228,7 @@ static inline double ad_dualx_digamma(double x)
             return ad_dualx_nan();
         return ad_dualx_digamma(-x) - 1 / x - 3.14159265358979323846 * ad_dualx_cot_pi(x);
     }
-    if (fabs(x - 1.46) < 0.1)
+    if (fabs(x - 1.46) < 0.24)
         return ad_dualx_digamma_about_zero(x);
     if (x < 1.5)
         return ad_dualx_about_two(x - 1, 1) - 1 / x;
@@ -480,10 +482,14 @@ static inline ad_dual ad_dual_rsqrt(ad_dual a)
 /* At 0 the derivative is +inf. */
 static inline ad_dual ad_dual_cbrt(ad_dual a)
 {
-    const double y = cbrt(a.v);
+    const double y = cbrt(a.v), s = y * y;
     if (a.v == 0 || fabs(a.v) == ad_dualx_inf())
         return ad_dualx_chain1(y, 1 / fabs(a.v), a);
-    return ad_dualx_chain1(y, y / a.v / 3, a);
+    if (fabs(a.v) < 1e-280) /* what y^3 loses has no digits left */
+        return ad_dualx_chain1(y, y / a.v / 3, a);
+    /* C libraries are off by an ulp or two: y^3 - a, with what rounding y^2 lost, puts that right */
+    const double excess = fma(s, y, -a.v) + fma(y, y, -s) * y;
+    return ad_dualx_chain1(y, (y - excess / (3 * s)) / a.v / 3, a);
 }
 
 /* ---- exponentials and logarithms ---- */

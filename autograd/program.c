@@ -113,7 +113,7 @@ static block *copy_block(capture *c, const block *from, uint32_t i)
         return NULL;
     if (b->attr_bytes)
         memcpy(b->attr, from->attr, b->attr_bytes);
-    if (b->leaf == LEAF_CONSTANT) {
+    if (b->leaf == LEAF_CONSTANT || b->leaf == LEAF_INPUT) {
         array copy = array_of(NULL, b->out.dtype, b->out.rank, b->out.shape);
         if (!(copy.data = arena_take(m, array_bytes(&copy))))
             return NULL;
@@ -366,6 +366,8 @@ static bool copy_frame(ad_workspace *w)
         copy->out = array_of(NULL, b->out.dtype, b->out.rank, b->out.shape);
         if (!(copy->out.data = arena_zeros(m, array_bytes(&copy->out))))
             return false;
+        if (copy->leaf == LEAF_INPUT)
+            array_copy(&copy->out, &b->out);
     }
     return true;
 }

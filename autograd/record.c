@@ -369,7 +369,7 @@ static const void *tile_operand(const array *a, int64_t offset, int64_t step, in
 
 static ad_status elementwise_value(frame *f, block *b)
 {
-    array y = b->out, in[3];
+    array y = block_result(f, b), in[3];
     const array *all[4] = {&y};
     int n = (int)b->n_args;
     double buffer[3][TILE];
@@ -394,7 +394,7 @@ static ad_status elementwise_value(frame *f, block *b)
 /* out <- cotangent of argument k, in the result's shape */
 static void elementwise_cotangent(frame *f, const block *b, int k, const array *g, const array *out)
 {
-    array y = b->out, in[3];
+    array y = block_result(f, b), in[3];
     const array *all[4] = {&y};
     int n = (int)b->n_args;
     double buffer[3][TILE];
@@ -510,6 +510,6 @@ static ad_var record_elementwise(ad_tape *t, int op, int n, const ad_var *args)
     }
     ad_var y = call_end(&c, &elementwise_block, op, dtype, rank, shape, (call_attr){0});
     if (tape_ok(t) && !is_constant(y) && y.tape)
-        ((block *)t->head.nodes[y.u.node.id & ~AD_TENSOR_BIT_].u.block)->needs_grad &= gradient;
+        block_at(t->head.nodes, y.u.node.id & ~AD_TENSOR_BIT_)->needs_grad &= gradient;
     return y;
 }

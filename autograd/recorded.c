@@ -45,6 +45,8 @@ static ad_var fit(ad_tape *t, ad_var v, uint32_t arg)
         return ad_reshape(v, to.rank, to.shape);
     if (n && extra == 0 && ad_size(v) == to.size)
         return v;
+    if (to.rank == 0 && !ad_is_tensor(v) && to.dtype == AD_F32)
+        return ad_cast(as_node(t, v), AD_F32);
     static const int64_t one[1] = {1};
     if (!ad_is_tensor(v) && to.dtype == AD_F32) /* a scalar takes the argument's dtype */
         v = ad_add(v, ad_constant_array(t, AD_F32, 1, one, (const float[]){0}));

@@ -3,7 +3,8 @@
 #define CURVE_SVG_H
 #include "digits.h"
 
-/* Writes training loss and test accuracy, epoch by epoch, one line a run; false if the file cannot be written. */
+/* Writes training loss and test accuracy, epoch by epoch, one line a run; false if the file cannot
+ * be written. */
 bool curve_write(const char *path, int runs, const history *h, double median);
 
 #endif

@@ -1,4 +1,4 @@
-/* demo.c - the tour: a tape and its gradient, the gradient check, wrong gradients caught, a network on real digits
+/* demo.c - the tour: a tape, its gradient, the check, wrong gradients caught, a network on digits
  *
  *     demo [SEEDS [EPOCHS]]     5 and 50 where not said
  *
@@ -28,14 +28,15 @@ static void heading(int number, const char *text)
 static bool complain(ad_status status, const char *text)
 {
     fflush(stdout);
-    fprintf(stderr, "demo: %s%s%s\n", status ? ad_status_name(status) : "", status ? ": " : "", text);
+    fprintf(stderr, "demo: %s%s%s\n", status ? ad_status_name(status) : "", status ? ": " : "",
+            text);
     return false;
 }
 
 /* the lines of a report, moved in, the long ones broken at a blank */
 static void print_indented(const char *text)
 {
-    enum { WIDTH = 84 };
+    enum { WIDTH = 76 };
     bool begun = false;
     while (*text) {
         size_t line = strcspn(text, "\n"), n = line;
@@ -50,7 +51,7 @@ static void print_indented(const char *text)
     }
 }
 
-/* ---- 1 and 2: the function everybody begins with -------------------------------------------------- */
+/* ---- 1 and 2: the function everybody begins with ----------------------------------------- */
 
 static ad_var example(const ad_var *x, void *user)
 {
@@ -70,8 +71,8 @@ static bool show_tape(void)
     if (!s)
         s = ad_trace_print(y, 2, x, (const char *const[]){"x1", "x2"}, stdout);
     if (!s)
-        printf("\n   y = %.6f, and its gradient is (%.7g, %.7g): the adjoints of x1 and x2.\n", ad_value(y),
-               ad_grad(x[0]), ad_grad(x[1]));
+        printf("\n   y = %.6f, and its gradient is (%.7g, %.7g): the adjoints of x1 and x2.\n",
+               ad_value(y), ad_grad(x[0]), ad_grad(x[1]));
     bool ok = s ? complain(s, ad_tape_error(t)) : true;
     ad_tape_free(t);
     return ok;
@@ -79,16 +80,16 @@ static bool show_tape(void)
 
 static bool check_passes(void)
 {
-    heading(2, "Is that right? Reverse mode is compared with dual numbers and with differences");
+    heading(2, "Is that right? Reverse mode against dual numbers, and against differences");
     ad_check_report report;
     ad_status s = ad_gradcheck(example, NULL, 2, at, NULL, &report);
     print_indented(report.text);
     return s ? complain(s, "the check should have passed") : true;
 }
 
-/* ---- 3: wrong on purpose -------------------------------------------------------------------------- */
+/* ---- 3: wrong on purpose ----------------------------------------------------------------- */
 
-/* The user's own operation 1 / (1 + a^2). The derivative is -2 a y^2: its adjoint has lost the sign. */
+/* The user's own operation 1 / (1 + a^2). Its derivative is -2 a y^2; the adjoint lost the sign. */
 static bool bell_value(void *user, int n, const ad_array *a, ad_array *y)
 {
     (void)user, (void)n;
@@ -97,7 +98,8 @@ static bool bell_value(void *user, int n, const ad_array *a, ad_array *y)
     return true;
 }
 
-static bool bell_adjoint(void *user, int n, const ad_array *a, const ad_array *y, const ad_array *dy, ad_array *da)
+static bool bell_adjoint(void *user, int n, const ad_array *a, const ad_array *y,
+                         const ad_array *dy, ad_array *da)
 {
     (void)user, (void)n;
     for (int64_t i = 0; da->data && i < y->size; i++)
@@ -105,7 +107,8 @@ static bool bell_adjoint(void *user, int n, const ad_array *a, const ad_array *y
     return true;
 }
 
-static bool bell_tangent(void *user, int n, const ad_array *a, const ad_array *y, const ad_array *da, ad_array *dy)
+static bool bell_tangent(void *user, int n, const ad_array *a, const ad_array *y,
+                         const ad_array *da, ad_array *dy)
 {
     (void)user, (void)n;
     for (int64_t i = 0; i < y->size; i++)
@@ -113,7 +116,8 @@ static bool bell_tangent(void *user, int n, const ad_array *a, const ad_array *y
     return true;
 }
 
-static const ad_operation bell = {.name = "bell", .value = bell_value, .adjoint = bell_adjoint, .tangent = bell_tangent};
+static const ad_operation bell = {
+    .name = "bell", .value = bell_value, .adjoint = bell_adjoint, .tangent = bell_tangent};
 
 static ad_var with_bell(const ad_var *x, void *user)
 {
@@ -138,14 +142,15 @@ static bool check_catches(void)
     ad_status s = ad_gradcheck_against(example, NULL, 2, at, wrong, NULL, &report);
     if (!expect_mismatch(s, &report, "a wrong gradient passed the check"))
         return false;
-    printf("\n   A user's own operation, bell(a) = 1/(1+a^2), whose adjoint has lost its sign:\n\n");
+    printf("\n   A user's own operation, bell(a) = 1/(1+a^2), whose adjoint lost its sign:\n\n");
     s = ad_gradcheck(with_bell, NULL, 2, at, NULL, &report);
     if (!expect_mismatch(s, &report, "a wrong operation passed the check"))
         return false;
-    return strcmp(report.operation, "bell") ? complain(s, "the check blamed another operation") : true;
+    return strcmp(report.operation, "bell") ? complain(s, "the check blamed another operation")
+                                            : true;
 }
 
-/* ---- 4: a network --------------------------------------------------------------------------------- */
+/* ---- 4: a network ------------------------------------------------------------------------ */
 
 typedef struct show { /* how far we are */
     int seed, seeds, epochs;
@@ -157,18 +162,18 @@ static void show_progress(void *user, const history *h)
     const show *s = user;
     const int e = h->epochs, done = (s->seed - 1) * s->epochs + e, all = s->seeds * s->epochs;
     if (s->terminal) {
-        enum { CELLS = 20 }; /* the line fits into 80 columns */
+        enum { CELLS = 16 }; /* the line fits into 80 columns */
         char bar[CELLS + 1];
         for (int i = 0; i < CELLS; i++)
             bar[i] = i < CELLS * done / all ? '#' : '.';
         bar[CELLS] = 0;
-        fprintf(stderr, "\r   [%s] %3d %%  seed %d, epoch %3d: loss %.4f, accuracy %.2f %% ", bar, 100 * done / all,
-                s->seed, e, h->loss[e - 1], h->accuracy[e - 1]);
+        fprintf(stderr, "\r   [%s] %3d %%  seed %d, epoch %3d: loss %.4f, accuracy %.2f %% ", bar,
+                100 * done / all, s->seed, e, h->loss[e - 1], h->accuracy[e - 1]);
         if (e == s->epochs)
-            fprintf(stderr, "\r%78s\r", "");
+            fprintf(stderr, "\r%79s\r", "");
     } else if (e % 10 == 0 && e < s->epochs) {
-        fprintf(stderr, "   seed %d, epoch %3d: loss %.4f, accuracy %.2f %%\n", s->seed, e, h->loss[e - 1],
-                h->accuracy[e - 1]);
+        fprintf(stderr, "   (%2d)      %.6f        %6.2f %%     epoch %d\n", s->seed,
+                h->loss[e - 1], h->accuracy[e - 1], e);
     }
 }
 
@@ -189,7 +194,8 @@ static bool train_one(const digits *all, uint64_t seed, const show *shown, histo
         printf("   %lld pictures to learn from, %lld to be tested on; batches of 32, Adam.\n\n"
                "   seed   training loss   test accuracy    time\n",
                (long long)train.n, (long long)test.n);
-    ok = ok && digits_train(&train, &test, seed, shown->epochs, h, show_progress, (void *)(uintptr_t)shown, error);
+    ok = ok && digits_train(&train, &test, seed, shown->epochs, h, show_progress,
+                            (void *)(uintptr_t)shown, error);
     if (ok)
         printf("   %4d      %.6f        %6.2f %%     %.2f s\n", (int)seed, h->loss[h->epochs - 1],
                h->accuracy[h->epochs - 1], seconds() - begin);
@@ -224,7 +230,7 @@ static bool save_curve(int runs, const history *h, double median)
 
 static bool learn_digits(int seeds, int epochs)
 {
-    heading(4, "A 64-64-32-10 network learns handwritten digits: a training step is one program");
+    heading(4, "A 64-64-32-10 network learns digits; each training step is one program");
     char error[512];
     digits all;
     if (!digits_read(&all, DIGITS_CSV, error))
@@ -239,9 +245,11 @@ static bool learn_digits(int seeds, int epochs)
     }
     if (ok) {
         double median = median_accuracy(seeds, h);
-        printf("\n   The step: forward, backward and Adam for %lld weights, recorded once as %lld nodes.\n",
-               (long long)h->weights, (long long)h->nodes);
-        printf("\ntest accuracy (median of %d seed%s): %.2f %%\n", seeds, seeds == 1 ? "" : "s", median);
+        printf(
+            "\n   A step (forward, backward, Adam for %lld weights) is a program of %lld nodes.\n",
+            (long long)h->weights, (long long)h->nodes);
+        printf("\ntest accuracy (median of %d seed%s): %.2f %%\n", seeds, seeds == 1 ? "" : "s",
+               median);
         ok = save_curve(seeds, h, median);
     }
     free(h);
@@ -253,7 +261,8 @@ int main(int argc, char **argv)
 {
     int seeds = argc > 1 ? atoi(argv[1]) : 5, epochs = argc > 2 ? atoi(argv[2]) : 50;
     if (seeds < 1 || seeds > MAX_SEEDS || epochs < 1 || epochs > MAX_EPOCHS || argc > 3) {
-        fprintf(stderr, "usage: demo [SEEDS [EPOCHS]]     up to %d and %d\n", MAX_SEEDS, MAX_EPOCHS);
+        fprintf(stderr, "usage: demo [SEEDS [EPOCHS]]     up to %d and %d\n", MAX_SEEDS,
+                MAX_EPOCHS);
         return 2;
     }
     setvbuf(stdout, NULL, _IOLBF, BUFSIZ);

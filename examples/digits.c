@@ -1,8 +1,8 @@
 /* digits.c - a network that learns handwritten digits, its whole training step one program
  *
- * The step is recorded once: pick the batch, forward, loss, backward, Adam, and assignments of the new weights
- * and moments. From then on it is replayed. The last batch of an epoch is smaller, and so is a second program
- * over the same parameters. Nothing here derives anything by hand. */
+ * The step is recorded once: pick the batch, forward, loss, backward, Adam, and assignments of the
+ * new weights and moments. From then on it is replayed. The last batch of an epoch is smaller, and
+ * so is a second program over the same parameters. Nothing here derives anything by hand. */
 #include "digits.h"
 
 #include <stdio.h>
@@ -16,7 +16,7 @@ static const double rate = 1e-3, beta1 = .9, beta2 = .999, epsilon = 1e-8;
 /* what the seed is split into: a stream of random numbers each */
 enum { KEY_SPLIT = 100, KEY_SHUFFLE = 200 };
 
-/* ---- data ---------------------------------------------------------------------------------------- */
+/* ---- data -------------------------------------------------------------------------------- */
 
 static bool digits_new(digits *d, int64_t n)
 {
@@ -63,7 +63,7 @@ bool digits_read(digits *all, const char *path, char error[512])
     while (fgets(line, sizeof line, file))
         n++;
     rewind(file);
-    bool ok = n > 0 && digits_new(all, n) && fgets(line, sizeof line, file);
+    bool ok = n > 1 && digits_new(all, n) && fgets(line, sizeof line, file);
     float *pixels = ok ? ad_tensor_data(all->pixels) : NULL;
     int32_t *labels = ok ? ad_tensor_data(all->labels) : NULL;
     for (int64_t i = 0; ok && i < n; i++) {
@@ -71,8 +71,8 @@ bool digits_read(digits *all, const char *path, char error[512])
         if (!ok)
             snprintf(error, 512, "%s:%lld: not 64 pixels and a digit", path, (long long)i + 2);
     }
-    if (n <= 0 || !all->labels)
-        snprintf(error, 512, "%s: %s", path, n <= 0 ? "no rows" : "out of memory");
+    if (n <= 1 || !all->labels)
+        snprintf(error, 512, "%s: %s", path, n <= 1 ? "too few rows" : "out of memory");
     fclose(file);
     if (!ok)
         digits_free(all);
@@ -108,15 +108,16 @@ bool digits_split(const digits *all, uint64_t seed, digits *train, digits *test)
     return ok;
 }
 
-/* ---- model --------------------------------------------------------------------------------------- */
+/* ---- model ------------------------------------------------------------------------------- */
 
 typedef struct model {
-    ad_param *weights[WEIGHTS];                  /* of layer k: 2k is the matrix (in,out), 2k+1 the bias (out) */
-    ad_param *first[WEIGHTS], *second[WEIGHTS];  /* Adam's moments: states, like the weights but not trained */
-    ad_param *count;                             /* steps taken: a scalar */
+    ad_param *weights[WEIGHTS]; /* of layer k: 2k is the matrix (in,out), 2k+1 the bias (out) */
+    ad_param *first[WEIGHTS];   /* Adam's moments: states, like the weights but not trained */
+    ad_param *second[WEIGHTS];
+    ad_param *count; /* steps taken: a scalar */
 } model;
 
-/* He's initialisation: normal, with variance 2 / inputs, which keeps the variance through layers of relu */
+/* He's initialisation: normal with variance 2 / inputs, which layers of relu keep */
 static bool draw_weights(ad_param *matrix, uint64_t seed, uint64_t key, int64_t inputs)
 {
     ad_tensor *t = ad_param_value(matrix);
@@ -128,7 +129,8 @@ static bool draw_weights(ad_param *matrix, uint64_t seed, uint64_t key, int64_t 
     return true;
 }
 
-static ad_param *zeros(const char *what, int layer, ad_dtype dtype, int rank, const int64_t *shape, bool trainable)
+static ad_param *zeros(const char *what, int layer, ad_dtype dtype, int rank, const int64_t *shape,
+                       bool trainable)
 {
     char name[32];
     snprintf(name, sizeof name, "%s %d", what, layer + 1);
@@ -163,7 +165,7 @@ static void model_free(model *m)
     ad_param_free(m->count);
 }
 
-/* ---- what is recorded ---------------------------------------------------------------------------- */
+/* ---- what is recorded -------------------------------------------------------------------- */
 
 /* (n,64) -> (n,10) */
 static ad_var record_logits(const model *m, ad_tape *t, ad_var x)
@@ -186,7 +188,8 @@ static void record_adam(const model *m, ad_tape *t, ad_var loss)
         w[i] = ad_use(t, m->weights[i]);
     ad_gradients(loss, WEIGHTS, w, g);
     ad_var before = ad_use(t, m->count), count = ad_add(before, 1);
-    ad_var correction1 = ad_sub(1, ad_pow(beta1, count)), correction2 = ad_sub(1, ad_pow(beta2, count));
+    ad_var correction1 = ad_sub(1, ad_pow(beta1, count));
+    ad_var correction2 = ad_sub(1, ad_pow(beta2, count));
     ad_assign(before, count);
     for (int i = 0; i < WEIGHTS; i++) {
         ad_var m0 = ad_use(t, m->first[i]), v0 = ad_use(t, m->second[i]);
@@ -207,8 +210,9 @@ static ad_program *keep(ad_tape *t, ad_program *p, char error[512])
     return p;
 }
 
-/* A step on the rows of the training set that its input names; gives the loss. `rows`: as many as a batch has. */
-static ad_program *record_step(const model *m, const digits *train, const ad_tensor *rows, char error[512])
+/* A step on the training set's rows that its input names, as many as `rows` has; gives the loss. */
+static ad_program *record_step(const model *m, const digits *train, const ad_tensor *rows,
+                               char error[512])
 {
     ad_tape *t = ad_tape_new(NULL);
     ad_var batch = ad_input_tensor(t, rows);
@@ -227,18 +231,19 @@ static ad_program *record_answers(const model *m, const digits *test, char error
     return keep(t, ad_program_capture(t, 0, NULL, 1, &answers, AD_VALUES), error);
 }
 
-/* ---- training ------------------------------------------------------------------------------------ */
+/* ---- training ---------------------------------------------------------------------------- */
 
 typedef struct trainer {
     model model;
-    ad_tensor *order;     /* (n) int32: the training rows as this epoch meets them */
-    ad_tensor **rows;     /* of each batch: views of order */
+    ad_tensor *order; /* (n) int32: the training rows as this epoch meets them */
+    ad_tensor **rows; /* of each batch: views of order */
     int64_t batches;
     ad_program *step[2], *answers; /* step[1]: for the smaller last batch */
     ad_workspace *stepper[2], *answerer;
 } trainer;
 
-static bool trainer_new(trainer *r, const digits *train, const digits *test, uint64_t seed, char error[512])
+static bool trainer_new(trainer *r, const digits *train, const digits *test, uint64_t seed,
+                        char error[512])
 {
     *r = (trainer){.batches = (train->n + BATCH - 1) / BATCH};
     r->order = ad_tensor_new(NULL, AD_I32, 1, &train->n);
@@ -254,7 +259,8 @@ static bool trainer_new(trainer *r, const digits *train, const digits *test, uin
         return false;
     r->answerer = ad_workspace_new(r->answers);
     for (int last = 0; last < 2; last++) {
-        if (!(r->step[last] = record_step(&r->model, train, r->rows[last ? r->batches - 1 : 0], error)))
+        const ad_tensor *rows = r->rows[last ? r->batches - 1 : 0];
+        if (!(r->step[last] = record_step(&r->model, train, rows, error)))
             return false;
         r->stepper[last] = ad_workspace_new(r->step[last]);
     }
@@ -276,14 +282,15 @@ static void trainer_free(trainer *r)
     model_free(&r->model);
 }
 
-static ad_status failed(const ad_workspace *w, ad_status s, char error[512])
+static ad_status note_failure(const ad_workspace *w, ad_status s, char error[512])
 {
     if (s)
         snprintf(error, 512, "%s: %s", ad_status_name(s), ad_workspace_error(w));
     return s;
 }
 
-static ad_status train_epoch(trainer *r, uint64_t seed, int epoch, double *mean_loss, char error[512])
+static ad_status train_epoch(trainer *r, uint64_t seed, int epoch, double *mean_loss,
+                             char error[512])
 {
     double sum = 0;
     ad_status s = ad_draw_permutation(r->order, seed, KEY_SHUFFLE, (uint64_t)epoch);
@@ -293,7 +300,7 @@ static ad_status train_epoch(trainer *r, uint64_t seed, int epoch, double *mean_
         s = ad_workspace_set(w, 0, r->rows[b]);
         if (!s)
             s = ad_run(w, NULL, &loss);
-        failed(w, s, error);
+        note_failure(w, s, error);
         sum += loss * (double)ad_tensor_size(r->rows[b]);
     }
     *mean_loss = sum / (double)ad_tensor_size(r->order);
@@ -311,7 +318,7 @@ static ad_status test_accuracy(trainer *r, const digits *test, double *accuracy,
         right += (int32_t)answer[i] == labels[i];
     *accuracy = 100 * (double)right / (double)test->n;
     free(answer);
-    return failed(r->answerer, s, error);
+    return note_failure(r->answerer, s, error);
 }
 
 bool digits_train(const digits *train, const digits *test, uint64_t seed, int epochs, history *h,
@@ -325,7 +332,8 @@ bool digits_train(const digits *train, const digits *test, uint64_t seed, int ep
     for (int i = 0; ok && i < WEIGHTS; i++)
         h->weights += ad_tensor_size(ad_param_value(r.model.weights[i]));
     for (int e = 0; ok && e < epochs && e < MAX_EPOCHS; e++) {
-        ok = !train_epoch(&r, seed, e, &h->loss[e], error) && !test_accuracy(&r, test, &h->accuracy[e], error);
+        ok = !train_epoch(&r, seed, e, &h->loss[e], error) &&
+             !test_accuracy(&r, test, &h->accuracy[e], error);
         h->epochs = e + ok;
         if (ok && progress)
             progress(user, h);

@@ -30,7 +30,8 @@ typedef struct history { /* of one run, epoch by epoch */
 
 typedef void digits_progress(void *user, const history *h);
 
-/* Trains a 64-64-32-10 network from the seed's own initial weights and calls `progress` after each epoch. */
+/* Trains a 64-64-32-10 network from the seed's own initial weights and calls `progress` after each
+ * epoch. */
 bool digits_train(const digits *train, const digits *test, uint64_t seed, int epochs, history *h,
                   digits_progress *progress, void *user, char error[512]);
 

@@ -1,8 +1,9 @@
 /* guards.c - branches: what a recorded program does when C's own `if` would go the other way
  *
- * A tape holds the operations of the branch that was taken. ad_lt and its like leave a guard beside them: a
- * replay that would take the other branch says AD_RETAPE instead of giving a wrong number, and the caller
- * records again. Where both sides are cheap, ad_where records both, and nothing needs recording again. */
+ * A tape holds the operations of the branch that was taken. ad_lt and its like leave a guard beside
+ * them: a replay that would take the other branch says AD_RETAPE instead of giving a wrong number,
+ * and the caller records again. Where both sides are cheap, ad_where records both, and nothing
+ * needs recording again. */
 #include <stdio.h>
 
 #include <tapegrad/ad.h>

@@ -1,12 +1,14 @@
-/* operation.c - an operation of your own: Kepler's equation, whose solution no table of functions has
+/* operation.c - an operation of your own: Kepler's equation, whose solution no table of functions
+ * has
  *
- * E = kepler(M, e) solves E - e sin E = M by Newton's method. Recording the iterations would work, but the
- * implicit function theorem gives the derivative at once, from the solution alone:
+ * E = kepler(M, e) solves E - e sin E = M by Newton's method. Recording the iterations would work,
+ * but the implicit function theorem gives the derivative at once, from the solution alone:
  *
  *     dE = (dM + sin E de) / (1 - e cos E)
  *
- * The operation gets that derivative three times: as cotangents for reverse sweeps, as tangent for forward
- * ones, and as expression code, which can be derived again. The gradient check compares all of it. */
+ * The operation gets that derivative three times: as cotangents for reverse sweeps, as tangent for
+ * forward ones, and as expression code, which can be derived again. The gradient check compares all
+ * of it. */
 #include <stdio.h>
 
 #include <tapegrad/ad.h>

@@ -1,7 +1,8 @@
 /* threads.c - one program, run by several threads at once
  *
- * A program never changes after its capture, so threads share it; everything that a run writes is in a
- * workspace, of which each thread has its own. Nothing is locked, and nothing is allocated after the first run. */
+ * A program never changes after its capture, so threads share it; everything that a run writes is
+ * in a workspace, of which each thread has its own. Nothing is locked, and nothing is allocated
+ * after the first run. */
 #include <pthread.h>
 #include <stdio.h>
 
@@ -68,7 +69,8 @@ int main(void)
     job jobs[THREADS];
     int started = 0, failed = 0;
     for (int i = 0; i < THREADS; i++) {
-        jobs[i] = (job){.program = p, .first = POINTS * i / THREADS, .last = POINTS * (i + 1) / THREADS};
+        jobs[i] =
+            (job){.program = p, .first = POINTS * i / THREADS, .last = POINTS * (i + 1) / THREADS};
         if (pthread_create(&thread[i], NULL, work, &jobs[i]))
             break;
         started++;
@@ -77,7 +79,8 @@ int main(void)
     for (int i = 0; i < started; i++) {
         pthread_join(thread[i], NULL);
         failed |= jobs[i].status != AD_OK;
-        printf("thread %d: lowest %.6f near (%.3f, %.3f)\n", i + 1, jobs[i].lowest, jobs[i].at[0], jobs[i].at[1]);
+        printf("thread %d: lowest %.6f near (%.3f, %.3f)\n", i + 1, jobs[i].lowest, jobs[i].at[0],
+               jobs[i].at[1]);
     }
     ad_program_free(p);
     return failed;
