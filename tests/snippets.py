@@ -50,8 +50,7 @@ def fences(text):
             comment = lines[i]
         elif lines[i].strip():
             comment = ""
-            if re.match(r"    ", lines[i]) is None:
-                yield "", "", i + 1, ""  # prose: ends the reach of an output fence
+            yield "", "", i + 1, ""  # prose: the next fence is no longer the output of the last
         i += 1
 
 
