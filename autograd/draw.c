@@ -153,6 +153,8 @@ static void trace_row(const trace *r, int64_t i, FILE *to)
 ad_status ad_trace_print(ad_var y, int n, const ad_var *x, const char *const *names, FILE *to)
 {
     int64_t last = ad_var_node(y);
+    if (last < 0 && y.tape && ad_size(y) < 0)
+        return ad_tape_status(y.tape);
     if (last < 0 || !to || n < 0 || (n && !x))
         return AD_NULL;
     trace r = {.tape = y.tape, .nodes = last + 1, .n = n, .names = names, .x = x};

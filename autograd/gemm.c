@@ -69,6 +69,17 @@ static void by_loop(const product *p)
         small_f32(p->add, p->m, p->n, p->k, p->a, ai, ap, p->b, bp, bj, p->c, p->ldc);
 }
 
+/* Products are asked for one at a time, from the caller's thread: then their bits do not depend on
+ * how many threads there are, and no pool of threads spins beside a program whose products are
+ * small. OpenBLAS has one setting for the whole process; it is set when it is found different. */
+static void one_thread(void)
+{
+#ifdef AD_HAVE_OPENBLAS
+    if (openblas_get_num_threads() != 1)
+        openblas_set_num_threads(1);
+#endif
+}
+
 #ifdef AD_HAVE_CBLAS
 enum { MOST = INT_MAX / 2 }; /* of a dimension, in one call */
 
@@ -175,6 +186,8 @@ void gemm(ad_dtype dtype, bool ta, bool tb, int64_t m, int64_t n, int64_t k, con
     product p = {dtype, ta, tb, add, m, n, k, lda, ldb, ldc, a, b, c};
     if (k <= 0 || (m <= SMALL && n <= SMALL && k <= SMALL && m * n * k <= SMALL))
         by_loop(&p);
-    else
+    else {
+        one_thread();
         by_library(&p);
+    }
 }

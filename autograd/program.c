@@ -333,8 +333,9 @@ int64_t ad_program_bytes(const ad_program *p)
 
 /* ---- workspaces ---- */
 
-static const ad_workspace dead_workspace = {.status = AD_NO_MEMORY,
-                                            .error = "workspace: out of memory"};
+/* what there is without memory or without a program: never written to, known by having no program */
+static const ad_workspace no_memory = {.status = AD_NO_MEMORY, .error = "workspace: out of memory"};
+static const ad_workspace no_program = {.status = AD_NULL, .error = "workspace: null program"};
 
 static bool copy_frame(ad_workspace *w)
 {
@@ -376,7 +377,7 @@ ad_workspace *ad_workspace_new(const ad_program *p)
 {
     ad_workspace *w = p ? memory_take(p->context, sizeof *w) : NULL;
     if (!w)
-        return (ad_workspace *)(uintptr_t)&dead_workspace;
+        return (ad_workspace *)(uintptr_t)(p ? &no_memory : &no_program);
     w->program = p;
     w->memory.context = w->scratch.context = p->context;
     if (!copy_frame(w)) {
@@ -388,7 +389,7 @@ ad_workspace *ad_workspace_new(const ad_program *p)
 
 void ad_workspace_free(ad_workspace *w)
 {
-    if (!w || w == &dead_workspace)
+    if (!w || !w->program)
         return;
     for (uint32_t k = 0; !(w->status == AD_NO_MEMORY) && k < w->program->n_params; k++)
         ad_tensor_free(block_at(w->frame.nodes, w->program->params[k])->tensor);
@@ -401,7 +402,7 @@ const char *ad_workspace_error(const ad_workspace *w) { return w ? w->error : "n
 
 static ad_status workspace_fail(ad_workspace *w, ad_status s, const char *what)
 {
-    if (w != &dead_workspace)
+    if (w->program)
         snprintf(w->error, sizeof w->error, "%s", what);
     return s;
 }
