@@ -501,8 +501,8 @@ AD_API ad_param *ad_program_parameter(const ad_program *program, int slot);
 AD_API int64_t ad_program_node_count(const ad_program *program);
 AD_API int64_t ad_program_bytes(const ad_program *program);
 
-/* All buffers of one run; one thread at a time. Inputs hold the values of the capture at first. Never NULL: out of
- * memory is reported by ad_run. */
+/* All buffers of one run; one thread at a time. Inputs hold the values of the capture at first.
+ * Never NULL: out of memory is reported by ad_run. */
 AD_API ad_workspace *ad_workspace_new(const ad_program *program);
 AD_API void ad_workspace_free(ad_workspace *workspace);
 AD_API const char *ad_workspace_error(const ad_workspace *workspace);

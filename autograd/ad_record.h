@@ -178,11 +178,13 @@ static inline ad_var ad_lift_number_(double a)
 #define AD_LIFT_(a) _Generic((a), ad_var : ad_lift_var_, default : ad_lift_number_)(a)
 
 #ifdef AD_NO_SITES
-#define AD_SITE_ ((const char *)0)
+#define AD_SITE_     ((const char *)0)
+#define AD_SITED_(y) (y)
 #else
-#define AD_TEXT_(x) #x
-#define AD_LINE_(x) AD_TEXT_(x)
-#define AD_SITE_    (__FILE__ ":" AD_LINE_(__LINE__))
+#define AD_TEXT_(x)  #x
+#define AD_LINE_(x)  AD_TEXT_(x)
+#define AD_SITE_     (__FILE__ ":" AD_LINE_(__LINE__))
+#define AD_SITED_(y) ad_sited_(y, AD_SITE_)
 #endif
 
 /* Each argument is written once and evaluated in order; the names are unique, so that nesting
@@ -208,6 +210,27 @@ static inline ad_var ad_lift_number_(double a)
         __auto_type AD_NAME_(b, n) = (y);                                                          \
         __auto_type AD_NAME_(c, n) = (__VA_ARGS__);                                                \
         f(AD_LIFT_(AD_NAME_(a, n)), AD_LIFT_(AD_NAME_(b, n)), AD_LIFT_(AD_NAME_(c, n)), AD_SITE_); \
+    })
+#define AD_ORDERED2_(f, n, ...) AD_ORDERED2N_(f, n, __VA_ARGS__)
+#define AD_ORDERED3_(f, n, ...) AD_ORDERED3N_(f, n, __VA_ARGS__)
+#define AD_ORDERED4_(f, n, ...) AD_ORDERED4N_(f, n, __VA_ARGS__)
+#define AD_ORDERED2N_(f, n, x, y)                                                                  \
+    __extension__({                                                                                \
+        ad_var AD_NAME_(a, n) = (x), AD_NAME_(b, n) = (y);                                         \
+        AD_SITED_((f)(AD_NAME_(a, n), AD_NAME_(b, n)));                                            \
+    })
+#define AD_ORDERED3N_(f, n, x, axis, y)                                                            \
+    __extension__({                                                                                \
+        ad_var AD_NAME_(a, n) = (x);                                                               \
+        int AD_NAME_(axis, n) = (axis);                                                            \
+        AD_SITED_((f)(AD_NAME_(a, n), AD_NAME_(axis, n), (y)));                                    \
+    })
+#define AD_ORDERED4N_(f, n, x, axis, y, z)                                                         \
+    __extension__({                                                                                \
+        ad_var AD_NAME_(a, n) = (x);                                                               \
+        int AD_NAME_(axis, n) = (axis);                                                            \
+        ad_var AD_NAME_(b, n) = (y);                                                               \
+        AD_SITED_((f)(AD_NAME_(a, n), AD_NAME_(axis, n), AD_NAME_(b, n), (z)));                    \
     })
 #endif
 

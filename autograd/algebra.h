@@ -24,6 +24,15 @@ typedef struct elementwise {
 
 extern const elementwise elementwise_ops[AD_OP_COUNT_];
 
+/* The cotangent of argument k, with magnitudes in place of terms: an upper bound of what rounding
+ * may be relative to. */
+double elementwise_magnitude(int op, int k, double g, const double x[3], double y);
+
+/* One operation over duals, by dual.h: dy <- tangents at the values x, whose tangents are dx[0..2]
+ * (NULL: zero), in one or eight directions; gives the value. */
+double tangent_scalar_1(int op, const double x[3], const double *const dx[3], double *dy);
+double tangent_scalar_8(int op, const double x[3], const double *const dx[3], double *dy);
+
 /* Distance of the point from the nearest one without a finite derivative: a kink, or here, where it
  * is infinite. */
 double elementwise_distance(int op, const double x[3]);

@@ -178,10 +178,9 @@ static ad_status sweep_special(frame *f, uint32_t i, bool keep)
 
 #define FLOWS(text) (sizeof(#text) != sizeof("NO"))
 #define SEND(k, id, name)                                                                          \
-    {                                                                                              \
-        double d = num_##name##_d##k##_f64(g, a, b, c, y);                                         \
-        nodes[id].adjoint += magnitude ? fabs(d) : d;                                              \
-    }
+    nodes[id].adjoint +=                                                                           \
+        magnitude ? elementwise_magnitude(AD_OP_##name, k, g, (const double[3]){a, b, c}, y)       \
+                  : num_##name##_d##k##_f64(g, a, b, c, y);
 
 /* keep: adjoints of all nodes stay; magnitude: sums of |contributions| */
 static ALWAYS_INLINE ad_status sweep(frame *f, uint32_t top, uint32_t bottom, const bool keep,

@@ -11,8 +11,6 @@
 #include <float.h>
 #include <string.h>
 
-double tangent_scalar_1(int op, const double x[3], const double *const dx[3], double *dy);
-
 static void name_operation(ad_tape *t, uint32_t i, int k, double got, double want,
                            ad_check_report *r)
 {
@@ -26,11 +24,13 @@ static void name_operation(ad_tape *t, uint32_t i, int k, double got, double wan
     r->want = want;
 }
 
-static bool differ(double got, double want, double u)
+/* size: of the terms that were added up to got */
+static bool differ(double got, double want, double size)
 {
-    if (isnan(got) && isnan(want))
+    if (got == want || (isnan(got) && isnan(want)))
         return false;
-    return !(fabs(got - want) <= 256 * u * (fabs(got) + fabs(want)) + DBL_MIN) && got != want;
+    return !(fabs(got - want) <= 64 * DBL_EPSILON * fmax(fabs(want), size) + DBL_MIN) ||
+           !isfinite(got);
 }
 
 /* an elementwise operation at one point: the partial of argument k both ways */
@@ -44,7 +44,8 @@ static bool partials_differ(int op, const double x[3], int *k, double *got, doub
         dx[*k] = &one;
         tangent_scalar_1(op, x, dx, want);
         *got = d[*k];
-        if (differ(*got, *want, DBL_EPSILON / 2))
+        double size = elementwise_magnitude(op, *k, 1, x, e->value(x));
+        if (differ(*got, *want, size))
             return true;
     }
     return false;

@@ -145,7 +145,8 @@ ad_var ad_call(ad_tape *t, const ad_operation *operation, void *user, int n, con
         if (!call_float(&c, k))
             return call_poison(&c);
     custom attr = {operation, user};
-    ad_var y = call_end(&c, &custom_op, -1, AD_F64, rank, shape, (call_attr){&attr, sizeof attr, 0});
+    ad_var y =
+        call_end(&c, &custom_op, -1, AD_F64, rank, shape, (call_attr){&attr, sizeof attr, 0});
     if (tape_ok(c.tape) && !c.tape->paused) /* errors and checks blame it by the user's name */
         block_at(c.tape->head.nodes, y.u.node.id & ~AD_TENSOR_BIT_)->name = name;
     return y;

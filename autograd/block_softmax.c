@@ -212,8 +212,8 @@ typedef struct entropy_saved {
 
 static entropy_saved saved_of(const block *b, int64_t rows)
 {
-    double *first = b->saved;
-    return (entropy_saved){first, first + rows, first + 2 * rows};
+    double *first = b->saved; /* NULL where there are no rows */
+    return first ? (entropy_saved){first, first + rows, first + 2 * rows} : (entropy_saved){0};
 }
 
 /* The class of each row, in range or an error in the note. */

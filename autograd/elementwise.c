@@ -117,6 +117,23 @@ static void elementwise_cotangent(frame *f, const block *b, int k, const array *
         }
 }
 
+/* the same in magnitudes, element by element: for gradient checks only */
+static void elementwise_magnitudes(frame *f, const block *b, int k, const array *g,
+                                   const array *out)
+{
+    array y = block_result(f, b), in[3];
+    for (int j = 0; j < (int)b->n_args; j++) {
+        array a = block_arg(f, b, j);
+        in[j] = array_expanded(&a, y.rank, y.shape);
+    }
+    for (int64_t i = 0; i < y.size; i++) {
+        double x[3] = {0, 0, 0};
+        for (int j = 0; j < (int)b->n_args; j++)
+            x[j] = array_get(&in[j], array_offset(&in[j], i));
+        array_put(out, i, elementwise_magnitude(b->code, k, array_get(g, i), x, array_get(&y, i)));
+    }
+}
+
 static ad_status elementwise_adjoint(frame *f, block *b, const array *g)
 {
     const elementwise *e = &elementwise_ops[b->code];
@@ -130,13 +147,14 @@ static ad_status elementwise_adjoint(frame *f, block *b, const array *g)
             return AD_NO_MEMORY;
         mark = fresh ? arena_here(f->scratch) : mark; /* a fresh slot must stay */
         bool direct = fresh && same_shape(&acc, g) && acc.dtype == g->dtype && !f->magnitude;
-        array out = direct ? acc : e->plain[k] ? *g : scratch_array(f, g->dtype, g->rank, g->shape);
+        bool same = e->plain[k] && !direct && !f->magnitude;
+        array out = direct ? acc : same ? *g : scratch_array(f, g->dtype, g->rank, g->shape);
         if (!out.data)
             return AD_NO_MEMORY;
-        if (direct || out.data != g->data)
-            elementwise_cotangent(f, b, k, g, &out);
         if (f->magnitude)
-            array_abs(&out, &out);
+            elementwise_magnitudes(f, b, k, g, &out);
+        else if (!same)
+            elementwise_cotangent(f, b, k, g, &out);
         if (!direct)
             array_sum_to(&acc, &out, !fresh);
         arena_rewind(f->scratch, mark);

@@ -37,70 +37,29 @@ static const struct {
 };
 
 /* functions of ad.h that record: the macro over them adds the source site to what they return */
-static const char *const sited[] = {"matmul",
-                                    "dot",
-                                    "outer",
-                                    "sum",
-                                    "mean",
-                                    "prod",
-                                    "amax",
-                                    "amin",
-                                    "norm",
-                                    "logsumexp",
-                                    "var_of",
-                                    "std",
-                                    "sum_axes",
-                                    "mean_axes",
-                                    "prod_axes",
-                                    "amax_axes",
-                                    "amin_axes",
-                                    "norm_axes",
-                                    "logsumexp_axes",
-                                    "var_axes",
-                                    "std_axes",
-                                    "argmax",
-                                    "argmin",
-                                    "cumsum",
-                                    "cumprod",
-                                    "sum_n",
-                                    "prod_n",
-                                    "reshape",
-                                    "permute",
-                                    "transpose",
-                                    "expand",
-                                    "slice",
-                                    "flip",
-                                    "repeat",
-                                    "concat",
-                                    "stack",
-                                    "pad",
-                                    "tril",
-                                    "triu",
-                                    "diag",
-                                    "trace",
-                                    "at",
-                                    "take",
-                                    "gather",
-                                    "scatter_add",
-                                    "cast",
-                                    "softmax",
-                                    "log_softmax",
-                                    "maxout",
-                                    "softmax_cross_entropy",
-                                    "stop_gradient",
-                                    "input_array",
-                                    "constant_array",
-                                    "input_tensor",
-                                    "constant_tensor",
-                                    "bind",
-                                    "use",
-                                    "call",
-                                    "random_uniform",
-                                    "random_normal",
-                                    "random_bernoulli",
-                                    "random_permutation"};
+static const char *const sited[] = {
+    /* clang-format off */
+    "sum", "mean", "prod", "amax", "amin", "norm", "logsumexp", "var_of", "std", "sum_axes",
+    "mean_axes", "prod_axes", "amax_axes", "amin_axes", "norm_axes", "logsumexp_axes", "var_axes",
+    "std_axes", "argmax", "argmin", "cumsum", "cumprod", "sum_n", "prod_n", "reshape", "permute",
+    "transpose", "expand", "slice", "flip", "repeat", "concat", "stack", "pad", "tril", "triu",
+    "diag", "trace", "at", "cast", "softmax", "log_softmax", "maxout", "stop_gradient",
+    "input_array", "constant_array", "input_tensor", "constant_tensor", "bind", "use", "call",
+    "random_uniform", "random_normal", "random_bernoulli", "random_permutation",
+    /* clang-format on */
+};
+/* those with several variables among their arguments, which are evaluated from left to right */
+static const struct {
+    const char *name;
+    int arguments;
+} ordered[] = {{"matmul", 2}, {"dot", 2},    {"outer", 2},      {"softmax_cross_entropy", 2},
+               {"take", 3},   {"gather", 3}, {"scatter_add", 4}};
 static const char *const guards[] = {"lt", "le", "gt", "ge", "eq", "ne"};
-enum { N_ROWS = sizeof rows / sizeof *rows, N_SITED = sizeof sited / sizeof *sited };
+enum {
+    N_ROWS = sizeof rows / sizeof *rows,
+    N_SITED = sizeof sited / sizeof *sited,
+    N_ORDERED = sizeof ordered / sizeof *ordered
+};
 
 static void print_functions(void)
 {
@@ -175,9 +134,12 @@ static void print_header(void)
     for (int i = 0; i < N_ROWS; i++)
         printf("#define ad_%s(...) AD_CALL%d_(ad_%s_at_, __COUNTER__, __VA_ARGS__)\n", rows[i].name,
                rows[i].arity, rows[i].name);
+    for (int i = 0; i < N_ORDERED; i++)
+        printf("#define ad_%s(...) AD_ORDERED%d_(ad_%s, __COUNTER__, __VA_ARGS__)\n",
+               ordered[i].name, ordered[i].arguments, ordered[i].name);
     puts("#ifndef AD_NO_SITES");
     for (int i = 0; i < N_SITED; i++)
-        printf("#define ad_%s(...) ad_sited_(ad_%s(__VA_ARGS__), AD_SITE_)\n", sited[i], sited[i]);
+        printf("#define ad_%s(...) AD_SITED_(ad_%s(__VA_ARGS__))\n", sited[i], sited[i]);
     puts("#endif");
     puts("#define ad_value(...) ad_value_at_(__VA_ARGS__)\n#define ad_grad(...) "
          "ad_grad_at_(__VA_ARGS__)");
@@ -199,6 +161,9 @@ static void print_short(void)
     for (int i = 0; i < N_ROWS; i++)
         printf("#undef %s\n#define %s(...) ad_%s(__VA_ARGS__)\n", rows[i].name, rows[i].name,
                rows[i].name);
+    for (int i = 0; i < N_ORDERED; i++)
+        printf("#undef %s\n#define %s(...) ad_%s(__VA_ARGS__)\n", ordered[i].name, ordered[i].name,
+               ordered[i].name);
     for (int i = 0; i < N_SITED; i++)
         if (strcmp(sited[i], "call") && strcmp(sited[i], "use") && strcmp(sited[i], "at") &&
             strcmp(sited[i], "bind"))

@@ -84,6 +84,8 @@ static ad_var leaf_copy(ad_tape *t, const char *name, enum leaf_kind kind, const
         return tape_poison(t);
     if (!from->data)
         return tape_fail(t, AD_NULL, NULL, "%s: null data", name);
+    if (t->paused)
+        kind = LEAF_CONSTANT;
     if (from->rank == 0 && from->dtype != AD_I32) {
         double x = array_get(from, 0);
         return kind == LEAF_INPUT ? ad_input(t, x) : ad_constant(x);

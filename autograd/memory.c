@@ -50,7 +50,7 @@ static const ad_context default_context = {.allocator = {default_allocate, defau
                                                          default_reserve, default_commit,
                                                          default_unreserve,
 #else
-                                                          NULL, NULL, NULL,
+                                                         NULL, NULL, NULL,
 #endif
                                                          NULL}};
 
@@ -98,7 +98,12 @@ void memory_give(const ad_context *context, void *memory, size_t bytes)
         context->allocator.release(context->allocator.user, memory, bytes ? bytes : 1);
 }
 
+#ifdef AD_SMALL_CHUNKS /* for tests: nearly every request is a call of the allocator, which may    \
+                          fail */
+enum { ALIGN = 64, CHUNK = 64, CHUNK_MAX = 64 };
+#else
 enum { ALIGN = 64, CHUNK = 1 << 14, CHUNK_MAX = 1 << 22 };
+#endif
 
 static char *chunk_base(arena_chunk *c)
 {

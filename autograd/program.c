@@ -26,6 +26,8 @@ struct ad_workspace {
     const ad_program *program;
     arena memory, scratch;
     frame frame;
+    array *kept; /* outputs that a commit would write over: as they were before it; others have no
+                    data */
     bool ran;
     ad_status status; /* of its making */
     char error[400];
@@ -333,7 +335,8 @@ int64_t ad_program_bytes(const ad_program *p)
 
 /* ---- workspaces ---- */
 
-/* what there is without memory or without a program: never written to, known by having no program */
+/* what there is without memory or without a program: never written to, known by having no program
+ */
 static const ad_workspace no_memory = {.status = AD_NO_MEMORY, .error = "workspace: out of memory"};
 static const ad_workspace no_program = {.status = AD_NULL, .error = "workspace: null program"};
 
@@ -373,6 +376,28 @@ static bool copy_frame(ad_workspace *w)
     return true;
 }
 
+/* Outputs that are states, or views of them, are read from a copy after the commit. */
+static bool keep_outputs(ad_workspace *w)
+{
+    const ad_program *p = w->program;
+    if (!(w->kept = arena_zeros(&w->memory, (p->n_outputs + 1) * sizeof *w->kept)))
+        return false;
+    for (uint32_t k = 0; p->n_assigns && k < p->n_outputs; k++) {
+        const block *b = block_at(p->frame.nodes, p->outputs[k]);
+        if (!b || !(b->leaf == LEAF_PARAMETER || b->op->is_view))
+            continue;
+        w->kept[k] = array_of(NULL, b->out.dtype, b->out.rank, b->out.shape);
+        if (!(w->kept[k].data = arena_take(&w->memory, array_bytes(&w->kept[k]))))
+            return false;
+    }
+    return true;
+}
+
+static array output_array(const ad_workspace *w, uint32_t k)
+{
+    return w->kept[k].data ? w->kept[k] : frame_array(&w->frame, w->program->outputs[k]);
+}
+
 ad_workspace *ad_workspace_new(const ad_program *p)
 {
     ad_workspace *w = p ? memory_take(p->context, sizeof *w) : NULL;
@@ -380,7 +405,7 @@ ad_workspace *ad_workspace_new(const ad_program *p)
         return (ad_workspace *)(uintptr_t)(p ? &no_memory : &no_program);
     w->program = p;
     w->memory.context = w->scratch.context = p->context;
-    if (!copy_frame(w)) {
+    if (!copy_frame(w) || !keep_outputs(w)) {
         w->status = AD_NO_MEMORY;
         snprintf(w->error, sizeof w->error, "workspace: out of memory");
     }
@@ -543,6 +568,11 @@ ad_status ad_run(ad_workspace *w, const double *x, double *out)
     }
     for (uint32_t k = 0; !s && out && (p->flags & AD_GRADIENT) && k < p->n_inputs; k++)
         out = read_adjoint(w, p->inputs[k], out);
+    for (uint32_t k = 0; !s && p->n_assigns && k < p->n_outputs; k++)
+        if (w->kept[k].data) {
+            array y = frame_array(f, p->outputs[k]);
+            array_copy(&w->kept[k], &y);
+        }
     if (!s && p->n_assigns)
         s = frame_commit(f, p->n_assigns, p->assigns);
     f->step++;
@@ -565,7 +595,7 @@ ad_status ad_workspace_read(const ad_workspace *w, int k, double *out)
 {
     ad_status s = may_read(w, out, k, w && !w->status ? w->program->n_outputs : 0, false);
     if (!s) {
-        array y = frame_array(&w->frame, w->program->outputs[k]);
+        array y = output_array(w, (uint32_t)k);
         read_array(&y, out);
     }
     return s;

@@ -225,16 +225,18 @@ static double polygamma_sum(int n, double x)
 /* (-1)^n times derivative number n of pi cot(pi x), divided by pi^(n+1): a polynomial in c = cot(pi
  * x), since c' = -pi (1 + c^2). All its coefficients are positive integers, so that nothing
  * cancels. */
+enum { MOST = 21 }; /* one order more than is promised: the derivative of the last */
+
 static double cotangent_derivative(int n, double c)
 {
-    double p[23] = {0, 1};
+    double p[MOST + 3] = {0, 1};
     for (int k = 0; k < n; ++k) { /* p := (1 + c^2) p' */
-        double q[23] = {0};
+        double q[MOST + 3] = {0};
         for (int i = 1; i <= k + 1; ++i) {
             q[i - 1] += i * p[i];
             q[i + 1] += i * p[i];
         }
-        for (int i = 0; i < 23; ++i)
+        for (int i = 0; i < MOST + 3; ++i)
             p[i] = q[i];
     }
     return polynomial(p, n + 2, c);
@@ -242,7 +244,7 @@ static double cotangent_derivative(int n, double c)
 
 double ad_special_polygamma(double n, double x)
 {
-    if (!(n >= 0 && n <= 20) || n != floor(n))
+    if (!(n >= 0 && n <= MOST) || n != floor(n))
         return not_a_number();
     if (n == 0)
         return ad_special_digamma(x);

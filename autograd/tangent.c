@@ -10,9 +10,6 @@
 #include "leaf.h"
 #include <string.h>
 
-double tangent_scalar_1(int op, const double x[3], const double *const dx[3], double *dy);
-double tangent_scalar_8(int op, const double x[3], const double *const dx[3], double *dy);
-
 ad_status elementwise_tangent(frame *f, block *b, const array *a, const array *y,
                               const array *const *da, array *dy)
 {

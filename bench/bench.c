@@ -160,7 +160,7 @@ static void print_heading(const char *bench)
         const char *bench, *text;
     } headings[] = {
         {"scalar", "record, reverse, read the gradient"},
-        {"memory", "of the tape for an operation, adjoints included"},
+        {"memory", "of the tape for an operation; adjoints, inputs and constants included"},
         {"replay", "value and gradient of a captured program at new inputs"},
         {"program", "recorded, captured, and a workspace made"},
         {"large", "record and reverse beyond the caches"},

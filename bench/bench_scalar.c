@@ -140,7 +140,7 @@ static void run_case(const options *o, const problem *of, bool replay, struct ou
             progress("%s: %s", p.name, turns[w].way->name);
             check(&turns[w], &p, x, out, want, o->quick ? .008 : .02);
         }
-    int rounds = o->quick ? 9 : 25;
+    int rounds = o->quick ? 15 : 31;
     for (int r = 0; r < rounds; r++) {
         progress("%s: round %d of %d", p.name, r + 1, rounds);
         for (int w = 0; w < WAYS; w++)

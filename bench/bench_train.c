@@ -43,59 +43,78 @@ static bool begin(child *c, char *const argv[], const struct model *m, char name
            !strcmp(c->line, "ok");
 }
 
-static void run_model(const options *o, const struct model *m)
-{
-    const char *chosen = getenv("TAPEGRAD_BENCH_PYTHON");
-    char path[4200], script[4200], question[64], own_name[64] = "", peer_name[64] = "PyTorch";
-    snprintf(path, sizeof path, "%s/bench_step", o->directory);
-    snprintf(script, sizeof script, "%s/peer_torch.py", BENCH_SOURCE_DIRECTORY);
-    snprintf(question, sizeof question, "run %d", m->steps);
-    child ours, theirs;
-    progress("training: %s", m->name);
-    if (!begin(&ours, (char *[]){path, NULL}, m, own_name)) {
-        complain("training: %s: %s", m->name, ours.line[0] ? ours.line : "bench_step ended");
-        child_stop(&ours);
-        return;
-    }
-    char interpreter[4096];
-    snprintf(interpreter, sizeof interpreter, "%s", chosen ? chosen : python);
-    bool present = begin(&theirs, (char *[]){interpreter, script, NULL}, m, peer_name);
-    if (!present)
-        remark(o, "training: no PyTorch: %s", theirs.line[0] ? theirs.line : "it ended");
+struct outcome {
+    bool measured, present; /* present: PyTorch is */
+    char peer_name[64];
+    samples time, memory, peer_time, peer_memory;
+};
 
-    samples own = {0}, peer = {0}, own_memory = {0}, peer_memory = {0};
-    int rounds = o->quick ? 9 : 31;
+static void run_rounds(const options *o, const struct model *m, child *ours, child *theirs,
+                       struct outcome *r)
+{
+    char question[64];
+    snprintf(question, sizeof question, "run %d", m->steps);
+    const int rounds = o->quick ? 15 : 31;
     for (int i = -1; i < rounds; i++) { /* the first round warms up */
-        double a = child_number(&ours, question),
-               b = present ? child_number(&theirs, question) : NAN;
-        if (i == -1 && present) {
-            double loss = child_number(&ours, "loss"), other = child_number(&theirs, "loss");
+        progress("training: %s: round %d of %d", m->name, i + 1, rounds);
+        double own = child_number(ours, question);
+        double peer = r->present ? child_number(theirs, question) : NAN;
+        if (i < 0 && r->present) {
+            double loss = child_number(ours, "loss"), other = child_number(theirs, "loss");
             if (!(fabs(loss - other) <= 1e-3 * fabs(other) + 1e-5))
                 complain("training: %s: loss %g, PyTorch's %g", m->name, loss, other);
         }
         if (i < 0)
             continue;
-        samples_add(&own, a);
-        if (present)
-            samples_add(&peer, b);
-        progress("training: %s: round %d of %d", m->name, i + 1, rounds);
+        samples_add(&r->time, own);
+        if (r->present)
+            samples_add(&r->peer_time, peer);
     }
-    samples_add(&own_memory, child_number(&ours, "memory"));
-    if (present)
-        samples_add(&peer_memory, child_number(&theirs, "memory"));
-    report(o,
-           &(result){"training", m->name, "us/step", peer_name, &own, present ? &peer : NULL, 1});
-    report(o, &(result){"resident", m->name, "MiB", peer_name, &own_memory,
-                        present ? &peer_memory : NULL, 0});
+    samples_add(&r->memory, child_number(ours, "memory"));
+    if (r->present)
+        samples_add(&r->peer_memory, child_number(theirs, "memory"));
+    r->measured = true;
+}
+
+static void run_model(const options *o, const struct model *m, struct outcome *r)
+{
+    const char *chosen = getenv("TAPEGRAD_BENCH_PYTHON");
+    char path[4200], interpreter[4096], script[4200], own_name[64];
+    snprintf(path, sizeof path, "%s/bench_step", o->directory);
+    snprintf(interpreter, sizeof interpreter, "%s", chosen ? chosen : python);
+    snprintf(script, sizeof script, "%s/peer_torch.py", BENCH_SOURCE_DIRECTORY);
+    snprintf(r->peer_name, sizeof r->peer_name, "PyTorch");
+    progress("training: %s", m->name);
+    child ours, theirs = {.pid = -1};
+    if (begin(&ours, (char *[]){path, NULL}, m, own_name)) {
+        r->present = begin(&theirs, (char *[]){interpreter, script, NULL}, m, r->peer_name);
+        if (!r->present)
+            remark(o, "training: no PyTorch: %s", theirs.line[0] ? theirs.line : "it ended");
+        run_rounds(o, m, &ours, &theirs, r);
+    } else {
+        complain("training: %s: %s", m->name, ours.line[0] ? ours.line : "bench_step ended");
+    }
     child_stop(&ours);
     child_stop(&theirs);
 }
 
 void bench_train(const options *o)
 {
+    enum { MODELS = sizeof models / sizeof *models };
+    struct outcome *r = calloc(MODELS, sizeof *r);
     setenv("OPENBLAS_NUM_THREADS", "1", 1); /* for the children */
     setenv("OMP_NUM_THREADS", "1", 1);
-    for (size_t i = 0; i < sizeof models / sizeof *models; i++)
-        if (wanted(o, "training", models[i].name) || wanted(o, "resident", models[i].name))
-            run_model(o, &models[i]);
+    for (int i = 0; r && i < MODELS; i++) {
+        const struct model *m = &models[i];
+        if (wanted(o, "training", m->name) || wanted(o, "resident", m->name))
+            run_model(o, m, &r[i]);
+        if (r[i].measured)
+            report(o, &(result){"training", m->name, "us/step", r[i].peer_name, &r[i].time,
+                                r[i].present ? &r[i].peer_time : NULL, 1});
+    }
+    for (int i = 0; r && i < MODELS; i++)
+        if (r[i].measured)
+            report(o, &(result){"resident", models[i].name, "MiB", r[i].peer_name, &r[i].memory,
+                                r[i].present ? &r[i].peer_memory : NULL, 0});
+    free(r);
 }

@@ -2,6 +2,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "child.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <signal.h>
 #include <spawn.h>
@@ -24,6 +25,8 @@ bool child_start(child *c, char *const argv[])
         close(down[1]);
         return false;
     }
+    fcntl(down[1], F_SETFD, FD_CLOEXEC); /* or the next child would hold this one's input open */
+    fcntl(up[0], F_SETFD, FD_CLOEXEC);
     signal(SIGPIPE, SIG_IGN); /* a peer that dies is reported, not followed */
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);

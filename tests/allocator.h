@@ -14,6 +14,7 @@ typedef struct probe {
     long calls;   /* of allocate, reserve and commit together */
     long fail_at; /* the call that fails, counted from 0; -1: none */
     long failed;  /* calls that did */
+    bool reserve_failed;
     long commits;
     long blocks, bytes; /* held now */
     long wrong_sizes;   /* releases with another size than was asked for */
@@ -66,7 +67,9 @@ static void probe_release(void *user, void *memory, size_t bytes)
 static void *probe_reserve(void *user, size_t bytes)
 {
     probe *p = user;
-    void *memory = probe_fails(p) ? NULL : ad_default_allocator().reserve(NULL, bytes);
+    bool fails = probe_fails(p);
+    p->reserve_failed = p->reserve_failed || fails;
+    void *memory = fails ? NULL : ad_default_allocator().reserve(NULL, bytes);
     for (int i = 0; memory && i < PROBE_REGIONS; i++)
         if (!p->regions[i].memory) {
             p->regions[i].memory = memory;

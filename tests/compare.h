@@ -1,7 +1,8 @@
-/* compare.h - what tests of numbers share: a seeded generator, and comparisons that say what differs
+/* compare.h - what tests of numbers share: a seeded generator, and comparisons that say what
+ * differs
  *
- * A test of many cases should go on after the first that fails: so a comparison prints what differs and is counted,
- * and the test asks for the count at its end. */
+ * A test of many cases should go on after the first that fails: so a comparison prints what differs
+ * and is counted, and the test asks for the count at its end. */
 #ifndef COMPARE_H
 #define COMPARE_H
 
@@ -46,10 +47,7 @@ static inline double random_between(uint64_t *state, double low, double high)
 
 static int failures; /* of the test that runs: begin with begin_test, end with end_test */
 
-static inline void begin_test(void)
-{
-    failures = 0;
-}
+static inline void begin_test(void) { failures = 0; }
 
 #define end_test() assert_int_equal(failures, 0)
 
@@ -57,7 +55,8 @@ static inline void begin_test(void)
 #if defined(__GNUC__)
 __attribute__((format(printf, 1, 2)))
 #endif
-static inline void report(const char *format, ...)
+static inline void
+report(const char *format, ...)
 {
     char text[1024];
     va_list args;
@@ -82,25 +81,29 @@ static inline double scale_of(int64_t n, const double *x, double least)
     return least;
 }
 
-/* Elements within `allowed` of each other, or equal (infinities), or both NaN; what differs is reported. */
+/* Elements within `allowed` of each other, or equal (infinities), or both NaN; what differs is
+ * reported. */
 static inline bool expect_close(const char *what, int64_t n, const double *got, const double *want,
                                 double allowed)
 {
     for (int64_t i = 0; i < n; i++)
         if (!(got[i] == want[i] || (got[i] != got[i] && want[i] != want[i]) ||
               fabs(got[i] - want[i]) <= allowed)) {
-            report("%s: element %" PRId64 " of %" PRId64 ": got %.17g, want %.17g, apart by %.3g, allowed %.3g",
+            report("%s: element %" PRId64 " of %" PRId64
+                   ": got %.17g, want %.17g, apart by %.3g, allowed %.3g",
                    what, i, n, got[i], want[i], fabs(got[i] - want[i]), allowed);
             return false;
         }
     return true;
 }
 
-static inline bool expect_same_bits(const char *what, int64_t n, const double *got, const double *want)
+static inline bool expect_same_bits(const char *what, int64_t n, const double *got,
+                                    const double *want)
 {
     for (int64_t i = 0; i < n; i++)
         if (!same_bits(got[i], want[i])) {
-            report("%s: element %" PRId64 " of %" PRId64 ": got %a, want %a", what, i, n, got[i], want[i]);
+            report("%s: element %" PRId64 " of %" PRId64 ": got %a, want %a", what, i, n, got[i],
+                   want[i]);
             return false;
         }
     return true;

@@ -1,10 +1,12 @@
-/* test_ops.c - every row of the table: against duals, differences and mpmath, and read in every other way
+/* test_ops.c - every row of the table: against duals, differences and mpmath, and read in every
+ * other way
  *
- * Cases walk the table and name no operation, so that a new row is tested the moment it exists. Only the
- * last part names some: a convention at a kink belongs to one operation.
+ * Cases walk the table and name no operation, so that a new row is tested the moment it exists.
+ * Only the last part names some: a convention at a kink belongs to one operation.
  *
- * Reverse mode and duals may differ by k u S: S sums the magnitudes of all contributions to an element, u is
- * the unit roundoff of the dtype, and k counts roundings, ROUNDINGS for each operation on the longest path. */
+ * Reverse mode and duals may differ by k u S: S sums the magnitudes of all contributions to an
+ * element, u is the unit roundoff of the dtype, and k counts roundings, ROUNDINGS for each
+ * operation on the longest path. */
 #define AD_PLAIN
 #include "algebra.h"
 #include "tape.h"
@@ -18,9 +20,6 @@
 
 enum { SEED = 20240607, ROUNDINGS = 8, POINTS = 12 };
 static const double unit[2] = {DBL_EPSILON / 2, FLT_EPSILON / 2}; /* by dtype */
-
-double tangent_scalar_1(int op, const double x[3], const double *const dx[3], double *dy);
-double tangent_scalar_8(int op, const double x[3], const double *const dx[3], double *dy);
 
 /* ---- complaints: a case tells all that is wrong with it, then fails ---- */
 
@@ -37,8 +36,9 @@ static void complain(const char *what, int op, const double x[3], int k, double 
                      double allowed)
 {
     if (++complaints <= 40)
-        print_error("%s: %s(%.17g, %.17g, %.17g), argument %d: got %.17g, want %.17g +- %.3g (seed %d)\n",
-                    what, ad_op_at(op)->name, x[0], x[1], x[2], k, got, want, allowed, (int)SEED);
+        print_error(
+            "%s: %s(%.17g, %.17g, %.17g), argument %d: got %.17g, want %.17g +- %.3g (seed %d)\n",
+            what, ad_op_at(op)->name, x[0], x[1], x[2], k, got, want, allowed, (int)SEED);
 }
 
 static void settle(void)
@@ -174,9 +174,10 @@ static int close_rules(void **state)
     return 0;
 }
 
-/* The magnitude of what a row sends to argument k, for the bound. A partial may be a sum itself, whose terms
- * cancel where it is near zero: the roundings of the nodes of its recorded rule then count, each as far as
- * it moves the partial. With a quarter of them, a node there costs a quarter of ROUNDINGS: two units, an ulp. */
+/* The magnitude of what a row sends to argument k, for the bound. A partial may be a sum itself,
+ * whose terms cancel where it is near zero: the roundings of the nodes of its recorded rule then
+ * count, each as far as it moves the partial. With a quarter of them, a node there costs a quarter
+ * of ROUNDINGS: two units, an ulp. */
 static double partial_magnitude(int op, const double x[3], int k)
 {
     ad_tape *t = rules;
@@ -190,14 +191,16 @@ static double partial_magnitude(int op, const double x[3], int k)
     for (int64_t i = 0; (const void *)g.tape == t && i < ad_node_count(t); i++) {
         ad_node_info info;
         assert_int_equal(ad_node_at(t, i, &info), AD_OK);
-        if (info.kind == AD_NODE_OPERATION && info.adjoint != 0 && isfinite(info.value * info.adjoint))
+        if (info.kind == AD_NODE_OPERATION && info.adjoint != 0 &&
+            isfinite(info.value * info.adjoint))
             sum += fabs(info.value * info.adjoint);
     }
     return fmax(partial, sum / 4);
 }
 
 /* the reverse sweep once more, with magnitudes of contributions in place of contributions */
-static void sweep_magnitudes(ad_var y, const double *seed, int n, const ad_var *x, double *const *out)
+static void sweep_magnitudes(ad_var y, const double *seed, int n, const ad_var *x,
+                             double *const *out)
 {
     frame *f = &y.tape->frame;
     uint32_t i = y.u.node.id & ~AD_TENSOR_BIT_;
@@ -225,9 +228,11 @@ static void scalar_inputs(ad_tape *t, int op, const double x[3], ad_var v[3])
 }
 
 /* Central differences at h, h/2 and h/4, extrapolated twice; *error is what they may be off by,
- * the function being computed to a few units of its size or of `noise`, the size of what it is a sum of. */
+ * the function being computed to a few units of its size or of `noise`, the size of what it is a
+ * sum of. */
 typedef double (*function)(double x, const void *user);
-static double difference(function f, const void *user, double x, double h, double noise, double *error)
+static double difference(function f, const void *user, double x, double h, double noise,
+                         double *error)
 {
     double d[3], size = 0;
     for (int j = 0; j < 3; j++, h /= 2) {
@@ -365,7 +370,8 @@ static void eight_directions_at_once_are_those_one_by_one(void **state)
                 in[k / 8][k % 8] = draw_uniform(&d, -2, 2);
             tangent_scalar_8(op, x, (const double *[]){in[0], in[1], in[2]}, together);
             for (int w = 0; w < 8; w++) {
-                tangent_scalar_1(op, x, (const double *[]){&in[0][w], &in[1][w], &in[2][w]}, &alone);
+                tangent_scalar_1(op, x, (const double *[]){&in[0][w], &in[1][w], &in[2][w]},
+                                 &alone);
                 expect("one of eight directions", op, x, w, together[w], alone, 0);
             }
         }
@@ -401,7 +407,8 @@ static void a_value_is_the_same_however_it_is_computed(void **state)
             expect("recorded", op, x, 0, ad_value(y), want, 0);
             expect("recorded by its function", op, x, 0, ad_value(f), want, 0);
             expect("of constants", op, x, 0, ad_value(ad_apply(op, e->info.arity, c)), want, 0);
-            expect("of constants by its function", op, x, 0, ad_value(call_function(op, c)), want, 0);
+            expect("of constants by its function", op, x, 0, ad_value(call_function(op, c)), want,
+                   0);
             for (int k = 0; k < e->info.arity; k++)
                 ad_set(v[k], z[k]);
             expect_ok("replay", op, t, ad_replay(t));
@@ -463,15 +470,17 @@ static void a_gradient_is_that_of_duals_to_rounding(void **state)
                 magnitude[k] = seed * partial_magnitude(op, x, k);
             for (int k = 0; k < n; k++) {
                 const double zero = 0, one = 1;
-                const double *in[3] = {k == 0 ? &one : &zero, k == 1 ? &one : &zero, k == 2 ? &one : &zero};
+                const double *in[3] = {k == 0 ? &one : &zero, k == 1 ? &one : &zero,
+                                       k == 2 ? &one : &zero};
                 double tangent, *out = &tangent;
                 expect_ok("jvp", op, t, ad_jvp(n, v, in, 1, &y, &out, 1));
                 expect("reverse against duals", op, x, k, got[k], seed * tangent,
                        ROUNDINGS * unit[0] * magnitude[k]);
                 expect("the witness itself", op, x, k, tangent, dual_partial(op, x, k, NULL), 0);
                 if (elementwise_ops[op].flows[k])
-                    expect("the node's partial", op, x, k, ad_node_partial(t, ad_var_node(y), k) * seed,
-                           got[k], ROUNDINGS * unit[0] * magnitude[k]);
+                    expect("the node's partial", op, x, k,
+                           ad_node_partial(t, ad_var_node(y), k) * seed, got[k],
+                           ROUNDINGS * unit[0] * magnitude[k]);
             }
         }
     }
@@ -574,14 +583,17 @@ static void a_second_derivative_is_the_same_by_reverse_by_duals_and_by_differenc
                 double reverse[3] = {0}, magnitude[3] = {0}, tangent[3] = {0};
                 for (int k = 0; k < n; k++)
                     reverse[k] = ad_grad(v[k]);
-                sweep_magnitudes(g, NULL, n, v, (double *[]){&magnitude[0], &magnitude[1], &magnitude[2]});
-                double bound = ROUNDINGS * unit[0] * longest_path(t), id[3][3] = {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}};
+                sweep_magnitudes(g, NULL, n, v,
+                                 (double *[]){&magnitude[0], &magnitude[1], &magnitude[2]});
+                double bound = ROUNDINGS * unit[0] * longest_path(t),
+                       id[3][3] = {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}};
                 for (int k = 0; k < n; k++) {
                     double *out = &tangent[k];
                     expect_ok("second derivative", op, t,
-                              ad_jvp(n, v, (const double *[]){id[k], id[k] + 1, id[k] + 2}, 1, &g, &out, 1));
-                    expect("second derivative, reverse against duals", op, x, k, reverse[k], tangent[k],
-                           bound * magnitude[k]);
+                              ad_jvp(n, v, (const double *[]){id[k], id[k] + 1, id[k] + 2}, 1, &g,
+                                     &out, 1));
+                    expect("second derivative, reverse against duals", op, x, k, reverse[k],
+                           tangent[k], bound * magnitude[k]);
                     if (e->flows[k])
                         expect_difference("second derivative against differences",
                                           &(slice){op, k, of, {x[0], x[1], x[2]}}, reverse[k]);
@@ -685,27 +697,27 @@ typedef struct extent {
 static const struct {
     extent of[3];
 } classes[] = {
-    {{{1, {5}}, {-1, {0}}, {-1, {0}}}},                   /* (n) with scalars */
-    {{{-1, {0}}, {1, {4}}, {1, {4}}}},                    /* a scalar with (n) */
-    {{{2, {3, 4}}, {1, {4}}, {2, {3, 4}}}},               /* (m,n) with (n) */
-    {{{1, {4}}, {2, {3, 4}}, {-1, {0}}}},                 /* and the other way */
-    {{{2, {3, 1}}, {1, {4}}, {2, {1, 4}}}},               /* (m,1) with (n) */
-    {{{1, {1}}, {1, {6}}, {1, {1}}}},                     /* (1) with (n) */
-    {{{1, {6}}, {1, {1}}, {2, {1, 1}}}},                  /* sizes of 1 */
-    {{{2, {2, 3}}, {2, {2, 3}}, {2, {2, 3}}}},            /* one shape */
-    {{{0, {0}}, {1, {3}}, {0, {0}}}},                     /* rank 0 */
-    {{{0, {0}}, {0, {0}}, {0, {0}}}},                     /* rank 0 only */
-    {{{3, {2, 1, 3}}, {3, {1, 4, 1}}, {2, {4, 3}}}},      /* each axis from another */
-    {{{4, {2, 1, 2, 1}}, {1, {3}}, {4, {1, 2, 1, 1}}}},   /* ranks 4 to 7 */
+    {{{1, {5}}, {-1, {0}}, {-1, {0}}}},                 /* (n) with scalars */
+    {{{-1, {0}}, {1, {4}}, {1, {4}}}},                  /* a scalar with (n) */
+    {{{2, {3, 4}}, {1, {4}}, {2, {3, 4}}}},             /* (m,n) with (n) */
+    {{{1, {4}}, {2, {3, 4}}, {-1, {0}}}},               /* and the other way */
+    {{{2, {3, 1}}, {1, {4}}, {2, {1, 4}}}},             /* (m,1) with (n) */
+    {{{1, {1}}, {1, {6}}, {1, {1}}}},                   /* (1) with (n) */
+    {{{1, {6}}, {1, {1}}, {2, {1, 1}}}},                /* sizes of 1 */
+    {{{2, {2, 3}}, {2, {2, 3}}, {2, {2, 3}}}},          /* one shape */
+    {{{0, {0}}, {1, {3}}, {0, {0}}}},                   /* rank 0 */
+    {{{0, {0}}, {0, {0}}, {0, {0}}}},                   /* rank 0 only */
+    {{{3, {2, 1, 3}}, {3, {1, 4, 1}}, {2, {4, 3}}}},    /* each axis from another */
+    {{{4, {2, 1, 2, 1}}, {1, {3}}, {4, {1, 2, 1, 1}}}}, /* ranks 4 to 7 */
     {{{5, {1, 2, 1, 2, 2}}, {2, {2, 1}}, {-1, {0}}}},
     {{{6, {2, 1, 1, 2, 1, 3}}, {3, {2, 1, 3}}, {6, {1, 1, 1, 2, 1, 1}}}},
     {{{7, {1, 1, 2, 1, 2, 1, 3}}, {2, {2, 3}}, {1, {3}}}},
     {{{8, {2, 1, 2, 1, 1, 2, 1, 2}}, {8, {1, 2, 2, 1, 1, 1, 2, 2}}, {1, {2}}}}, /* rank 8 */
     {{{8, {1, 1, 1, 1, 1, 1, 1, 1}}, {-1, {0}}, {3, {2, 1, 2}}}},
-    {{{1, {0}}, {-1, {0}}, {1, {0}}}},                    /* empty */
+    {{{1, {0}}, {-1, {0}}, {1, {0}}}}, /* empty */
     {{{2, {0, 3}}, {1, {3}}, {2, {1, 1}}}},
     {{{2, {3, 1}}, {2, {1, 0}}, {-1, {0}}}},
-    {{{1, {130}}, {1, {130}}, {1, {130}}}},               /* longer than vectors */
+    {{{1, {130}}, {1, {130}}, {1, {130}}}}, /* longer than vectors */
 };
 enum { CLASSES = sizeof classes / sizeof *classes };
 
@@ -727,7 +739,8 @@ static int64_t extent_elements(const extent *s)
     return n;
 }
 
-/* A leaf with such values, and a view of it in shape s: the leaf is transposed or reversed where asked. */
+/* A leaf with such values, and a view of it in shape s: the leaf is transposed or reversed where
+ * asked. */
 static void make_argument(tensors *c, int k, const extent *s, layout how, const double *values)
 {
     ad_tape *t = c->t;
@@ -751,7 +764,8 @@ static void make_argument(tensors *c, int k, const extent *s, layout how, const 
     for (int64_t e = 0; e < n; e++) { /* where the view's element e lies in the base */
         int64_t at = 0;
         for (int i = 0; i < s->rank; i++)
-            at += (how == BOUND_REVERSED ? s->size[i] - 1 - index[i] : index[i]) * stride[(turned ? axes[i] : i) + 1];
+            at += (how == BOUND_REVERSED ? s->size[i] - 1 - index[i] : index[i]) *
+                  stride[(turned ? axes[i] : i) + 1];
         base[at] = values[e];
         for (int i = s->rank; i-- > 0 && ++index[i] == s->size[i];)
             index[i] = 0;
@@ -839,7 +853,8 @@ static double value_in(int op, ad_dtype dtype, const double x[3])
     return (double)y;
 }
 
-/* A gradient read in the order of x, whatever the leaf's order: through the recorded view's shape. */
+/* A gradient read in the order of x, whatever the leaf's order: through the recorded view's shape.
+ */
 static void read_gradient(const tensors *c, int class, layout how, int k, double *out)
 {
     const extent *s = &classes[class].of[k];
@@ -848,7 +863,8 @@ static void read_gradient(const tensors *c, int class, layout how, int k, double
     int64_t n = extent_elements(s), index[AD_MAX_RANK] = {0};
     for (int64_t e = 0; e < n; e++) {
         int64_t at = 0;
-        if (how == TRANSPOSED_NODE && s->rank > 0) { /* the leaf's row-major order is x's column-major one */
+        if (how == TRANSPOSED_NODE &&
+            s->rank > 0) { /* the leaf's row-major order is x's column-major one */
             for (int i = s->rank; i-- > 0;)
                 at = at * s->size[i] + index[i];
         } else
@@ -857,6 +873,17 @@ static void read_gradient(const tensors *c, int class, layout how, int k, double
         for (int i = s->rank; i-- > 0 && ++index[i] == s->size[i];)
             index[i] = 0;
     }
+}
+
+typedef struct total { /* a sum, with what rounding lost of it (Neumaier) */
+    double sum, lost;
+} total;
+
+static void total_add(total *t, double x)
+{
+    double s = t->sum + x;
+    t->lost += fabs(t->sum) >= fabs(x) ? (t->sum - s) + x : (x - s) + t->sum;
+    t->sum = s;
 }
 
 typedef struct sums { /* of one class: cotangents that are right, and magnitudes of what they sum */
@@ -874,7 +901,8 @@ static void sum_contributions(const tensors *c, int class, const double *g, bool
         for (int k = 0; k < c->n; k++) {
             double partial = dual_partial(c->op, x, k, NULL);
             r->right[k][at[k]] += g[e] * partial;
-            r->magnitude[k][at[k]] += fabs(g[e]) * (careful ? partial_magnitude(c->op, x, k) : fabs(partial));
+            r->magnitude[k][at[k]] +=
+                fabs(g[e]) * (careful ? partial_magnitude(c->op, x, k) : fabs(partial));
         }
     }
 }
@@ -889,8 +917,8 @@ static void check_class(tensors *c, int class, layout how, draw *d)
         dtype = ad_is_tensor(c->x[k]) ? c->dtype : dtype;
     if ((c->rank ? ad_rank(c->y) != c->rank : ad_rank(c->y) > 0) || ad_size(c->y) != c->size ||
         (c->rank && memcmp(shape, c->shape, (size_t)c->rank * sizeof *shape)))
-        fail_msg("%s: class %d: the result has rank %d and %lld elements", ad_op_at(c->op)->name, class,
-                 ad_rank(c->y), (long long)ad_size(c->y));
+        fail_msg("%s: class %d: the result has rank %d and %lld elements", ad_op_at(c->op)->name,
+                 class, ad_rank(c->y), (long long)ad_size(c->y));
     assert_int_equal(ad_read(c->y, y), AD_OK);
     for (int64_t e = 0; e < c->size; e++)
         g[e] = rounded(draw_uniform(d, -2, 2), c->dtype);
@@ -902,11 +930,14 @@ static void check_class(tensors *c, int class, layout how, draw *d)
         expect("an element", c->op, x, (int)how, y[e], value_in(c->op, dtype, x), 0);
     }
     for (int k = 0; k < c->n; k++)
-        longest = fmax(longest, (double)c->size / (double)(extent_elements(&classes[class].of[k]) + !c->size));
+        longest = fmax(longest, (double)c->size /
+                                    (double)(extent_elements(&classes[class].of[k]) + !c->size));
     const double bound = (ROUNDINGS + log2(fmax(1, longest))) * unit[dtype];
     expect_ok("vjp", c->op, c->t, ad_vjp(1, &c->y, (const double *[]){g}));
-    double v[3][LARGEST], jv[LARGEST], left = 0, right = 0, scale = 0;
-    bool careful = false; /* magnitudes of cancelling partials cost time: only where they may matter */
+    double v[3][LARGEST], jv[LARGEST], scale = 0;
+    total left = {0}, right = {0};
+    bool careful =
+        false; /* magnitudes of cancelling partials cost time: only where they may matter */
     sum_contributions(c, class, g, false, &r);
     for (int k = 0; k < c->n; k++) {
         read_gradient(c, class, how, k, r.got[k]);
@@ -920,18 +951,20 @@ static void check_class(tensors *c, int class, layout how, draw *d)
         int64_t n = extent_elements(&classes[class].of[k]);
         for (int64_t e = 0; e < n; e++) {
             const double x[3] = {c->value[k][e], (double)class, (double)how};
-            expect("an element's gradient (value, class, layout)", c->op, x, k, r.got[k][e], r.right[k][e],
-                   bound * r.magnitude[k][e]);
+            expect("an element's gradient (value, class, layout)", c->op, x, k, r.got[k][e],
+                   r.right[k][e], bound * r.magnitude[k][e]);
             v[k][e] = draw_uniform(d, -1, 1);
-            left += v[k][e] * r.got[k][e];
+            total_add(&left, v[k][e] * r.got[k][e]);
             scale += fabs(v[k][e]) * r.magnitude[k][e];
         }
     }
-    expect_ok("jvp", c->op, c->t,
-              ad_jvp(c->n, c->x, (const double *[]){v[0], v[1], v[2]}, 1, &c->y, (double *[]){jv}, 1));
+    expect_ok(
+        "jvp", c->op, c->t,
+        ad_jvp(c->n, c->x, (const double *[]){v[0], v[1], v[2]}, 1, &c->y, (double *[]){jv}, 1));
     for (int64_t e = 0; e < c->size; e++)
-        right += g[e] * jv[e];
-    expect("<A g, v> = <g, T v> (class, layout)", c->op, (double[]){class, how, 0}, 0, left, right, bound * scale);
+        total_add(&right, g[e] * jv[e]);
+    expect("<A g, v> = <g, T v> (class, layout)", c->op, (double[]){class, how, 0}, 0,
+           left.sum + left.lost, right.sum + right.lost, bound * scale);
 }
 
 /* the gradient as variables: of each argument's shape and dtype, and the same numbers */
@@ -942,19 +975,24 @@ static void check_recorded_class(tensors *c, int class, layout how)
     expect_ok("vjp", c->op, c->t, ad_vjp(1, &c->y, NULL));
     for (int k = 0; k < c->n; k++)
         assert_int_equal(ad_grad_read(c->leaf[k], numeric[k]), AD_OK);
-    sweep_magnitudes(c->y, NULL, c->n, c->leaf, (double *[]){magnitude[0], magnitude[1], magnitude[2]});
+    sweep_magnitudes(c->y, NULL, c->n, c->leaf,
+                     (double *[]){magnitude[0], magnitude[1], magnitude[2]});
     expect_ok("gradients", c->op, c->t, ad_gradients_seeded(1, &c->y, &seed, c->n, c->leaf, g));
     for (int k = 0; k < c->n; k++) {
         int64_t n = ad_size(c->leaf[k]);
         const ad_dtype dtype = ad_dtype_of(c->y);
-        if (ad_rank(g[k]) != ad_rank(c->leaf[k]) || ad_size(g[k]) != n || ad_dtype_of(g[k]) != ad_dtype_of(c->leaf[k]) ||
-            (ad_rank(g[k]) > 0 && memcmp(ad_shape(g[k]), ad_shape(c->leaf[k]), (size_t)ad_rank(g[k]) * sizeof(int64_t))))
-            fail_msg("%s: class %d, argument %d: the gradient's shape or dtype is not the argument's", ad_op_at(c->op)->name,
-                     class, k);
+        if (ad_rank(g[k]) != ad_rank(c->leaf[k]) || ad_size(g[k]) != n ||
+            ad_dtype_of(g[k]) != ad_dtype_of(c->leaf[k]) ||
+            (ad_rank(g[k]) > 0 &&
+             memcmp(ad_shape(g[k]), ad_shape(c->leaf[k]), (size_t)ad_rank(g[k]) * sizeof(int64_t))))
+            fail_msg(
+                "%s: class %d, argument %d: the gradient's shape or dtype is not the argument's",
+                ad_op_at(c->op)->name, class, k);
         assert_int_equal(ad_read(g[k], recorded), AD_OK);
         for (int64_t e = 0; e < n; e++)
-            expect("recorded against numeric (class, layout, element)", c->op, (double[]){class, how, (double)e}, k,
-                   recorded[e], numeric[k][e], (ROUNDINGS + 4) * unit[dtype] * magnitude[k][e]);
+            expect("recorded against numeric (class, layout, element)", c->op,
+                   (double[]){class, how, (double)e}, k, recorded[e], numeric[k][e],
+                   (ROUNDINGS + 4) * unit[dtype] * magnitude[k][e]);
     }
 }
 
@@ -967,7 +1005,7 @@ static void check_tensors(ad_dtype dtype, bool recorded)
     for (c->op = 0; c->op < AD_OP_COUNT_; c->op++) {
         draw d = draw_of(c->op, 12 + (int)dtype);
         c->n = ad_op_at(c->op)->arity;
-        for (int class = 0; class < CLASSES; class++)
+        for (int class = 0; class < CLASSES; class ++)
             for (layout how = 0; how < LAYOUTS; how++) {
                 if (classes[class].of[0].rank < 0 && c->n == 1)
                     continue; /* a scalar alone */
@@ -1044,8 +1082,8 @@ static void a_program_of_tensors_replays_values_and_gradients(void **state)
                 if (ad_run(w, x, got))
                     fail_msg("run: %s: %s", ad_op_at(c->op)->name, ad_workspace_error(w));
                 for (int64_t e = 0; e < n_y; e++)
-                    expect("a program's output (element, dtype)", c->op, (double[]){(double)e, c->dtype, 0}, 0, got[e],
-                           want[e], 0);
+                    expect("a program's output (element, dtype)", c->op,
+                           (double[]){(double)e, c->dtype, 0}, 0, got[e], want[e], 0);
                 drop_arguments(c);
             }
             ad_workspace_free(w);
@@ -1087,14 +1125,16 @@ static void one_variable_as_every_argument_gets_the_sum_of_partials(void **state
             x[0] = x[1] = x[2] = v[0];
             expect("f(x, x)", op, x, 0, ad_grad(s), want[0], ROUNDINGS * unit[0] * magnitude[0]);
             ad_jvp(1, &s, (const double *[]){ones}, 1, &y, (double *[]){jv}, 1);
-            expect("f(x, x) by duals", op, x, 0, ad_grad(s), jv[0], ROUNDINGS * unit[0] * magnitude[0]);
+            expect("f(x, x) by duals", op, x, 0, ad_grad(s), jv[0],
+                   ROUNDINGS * unit[0] * magnitude[0]);
             for (ad_dtype dtype = AD_F64; dtype <= AD_F32; dtype++) {
                 const void *data = dtype == AD_F32 ? (const void *)narrow : v;
                 ad_var a = ad_input_array(t, dtype, 1, (int64_t[]){4}, data);
                 y = ad_apply(op, o->arity, (ad_var[]){a, a, a});
                 expect_ok("vjp", op, t, ad_vjp(1, &y, NULL));
                 assert_int_equal(ad_grad_read(a, got), AD_OK);
-                expect_ok("jvp", op, t, ad_jvp(1, &a, (const double *[]){ones}, 1, &y, (double *[]){jv}, 1));
+                expect_ok("jvp", op, t,
+                          ad_jvp(1, &a, (const double *[]){ones}, 1, &y, (double *[]){jv}, 1));
                 for (int e = 0; e < 4; e++) {
                     x[0] = x[1] = x[2] = v[e];
                     double bound = ROUNDINGS * unit[dtype] * magnitude[e];
@@ -1124,9 +1164,9 @@ static int row_named(const char *name)
     return -1;
 }
 
-/* Ulps that libm and the rules may be off by, at points of the row's intervals. At extreme points beyond them a
- * row that scales its argument rounds it first, which costs ulps in a steep tail and near roots: there two
- * roundings of the arguments count, and for a partial those in its rule. */
+/* Ulps that libm and the rules may be off by, at points of the row's intervals. At extreme points
+ * beyond them a row that scales its argument rounds it first, which costs ulps in a steep tail and
+ * near roots: there two roundings of the arguments count, and for a partial those in its rule. */
 enum { VALUE_ULPS = 8, PARTIAL_ULPS = 16 };
 
 static bool in_intervals(int op, const double x[3])
@@ -1165,16 +1205,19 @@ static void values_and_partials_are_those_of_mpmath(void **state)
         memcpy(x, number, sizeof x);
         y = e->value(x);
         const bool inside = in_intervals(op, x);
-        double allowed = VALUE_ULPS * ulp_of(number[3]) + (inside ? 0 : 2 * unit[0] * condition(op, x));
+        double allowed =
+            VALUE_ULPS * ulp_of(number[3]) + (inside ? 0 : 2 * unit[0] * condition(op, x));
         expect("mpmath's value", op, x, 0, y, number[3], allowed);
         dual_partial(op, x, 0, &y);
         expect("mpmath's value against the dual's", op, x, 0, y, number[3], allowed);
         e->partials(1, x, e->value(x), d);
         for (int k = 0; k < e->info.arity; k++) {
             double want = number[4 + k];
-            allowed = PARTIAL_ULPS * ulp_of(want) + (inside ? 0 : ROUNDINGS * unit[0] * partial_magnitude(op, x, k));
+            allowed = PARTIAL_ULPS * ulp_of(want) +
+                      (inside ? 0 : ROUNDINGS * unit[0] * partial_magnitude(op, x, k));
             expect("mpmath's partial", op, x, k, d[k], want, allowed);
-            expect("mpmath's partial against the dual's", op, x, k, dual_partial(op, x, k, NULL), want, allowed);
+            expect("mpmath's partial against the dual's", op, x, k, dual_partial(op, x, k, NULL),
+                   want, allowed);
         }
     }
     fclose(file);
@@ -1186,8 +1229,9 @@ static void values_and_partials_are_those_of_mpmath(void **state)
 
 /* ---- special values ---- */
 
-static const double special[] = {0.,    -0.,    INFINITY, -INFINITY, NAN, DBL_TRUE_MIN, -DBL_TRUE_MIN, 1e-310,
-                                 1e300, -1e300, DBL_MAX,  1,         -.625, .5,           -2.5,          3};
+static const double special[] = {
+    0.,    -0.,    INFINITY, -INFINITY, NAN,   DBL_TRUE_MIN, -DBL_TRUE_MIN, 1e-310,
+    1e300, -1e300, DBL_MAX,  1,         -.625, .5,           -2.5,          3};
 enum { SPECIALS = sizeof special / sizeof *special };
 
 /* every combination of special values for the row's arguments; false: no more */
@@ -1227,8 +1271,9 @@ static void special_values_give_the_same_value_in_every_reading(void **state)
     settle();
 }
 
-/* Where value and partial are finite both ways they are the same. Below the least normal number a result has
- * lost its digits: a partial there counts as 0, and a value there has no more digits to give to a partial. */
+/* Where value and partial are finite both ways they are the same. Below the least normal number a
+ * result has lost its digits: a partial there counts as 0, and a value there has no more digits to
+ * give to a partial. */
 static void special_values_have_the_partials_of_duals_where_both_are_finite(void **state)
 {
     (void)state;
@@ -1242,11 +1287,13 @@ static void special_values_have_the_partials_of_duals_where_both_are_finite(void
             scalar_inputs(t, op, x, v);
             ad_var y = ad_apply(op, n, v);
             expect_ok("backward", op, t, ad_backward(y));
-            double u = fmax(unit[0], DBL_TRUE_MIN / fmax(fabs(ad_value(y)), DBL_TRUE_MIN)); /* of the value */
+            double u = fmax(unit[0], DBL_TRUE_MIN /
+                                         fmax(fabs(ad_value(y)), DBL_TRUE_MIN)); /* of the value */
             for (int k = 0; k < n && isfinite(ad_value(y)); k++) {
                 double got = ad_grad(v[k]), want = dual_partial(op, x, k, NULL);
                 if (isfinite(got) && isfinite(want))
-                    expect("reverse against duals", op, x, k, got, want, PARTIAL_ULPS * u * fabs(want) + DBL_MIN);
+                    expect("reverse against duals", op, x, k, got, want,
+                           PARTIAL_ULPS * u * fabs(want) + DBL_MIN);
             }
         }
     }
@@ -1375,7 +1422,8 @@ static void conventions_at_kinks_are_the_documented_ones(void **state)
                 ad_var a[3];
                 for (int j = 0; j < n; j++)
                     a[j] = ad_input_array(u, dtype, 1, (int64_t[]){1},
-                                          dtype == AD_F32 ? (const void *)(float[]){(float)x[j]} : &x[j]);
+                                          dtype == AD_F32 ? (const void *)(float[]){(float)x[j]}
+                                                          : &x[j]);
                 expect_ok("vjp", op, u, ad_backward(ad_apply(op, n, a)));
                 expect("in arrays", op, x, k, ad_grad(a[k]), want, 2 * unit[dtype] * fabs(want));
                 ad_tape_free(u);
@@ -1402,7 +1450,8 @@ static void the_angle_of_the_origin_has_no_derivative(void **state)
 static void reductions_take_the_first_extreme_and_norm_has_derivative_0_at_0(void **state)
 {
     (void)state;
-    const double ties[4] = {1, 3, 3, -1}, lows[4] = {2, -1, -1, 5}, zeros[4] = {0}, one_zero[4] = {2, 0, 3, 4};
+    const double ties[4] = {1, 3, 3, -1}, lows[4] = {2, -1, -1, 5}, zeros[4] = {0},
+                 one_zero[4] = {2, 0, 3, 4};
     const struct {
         ad_var (*of)(ad_var);
         const double *x, want[4];
@@ -1414,13 +1463,15 @@ static void reductions_take_the_first_extreme_and_norm_has_derivative_0_at_0(voi
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         ad_tape *t = ad_tape_new(NULL);
         double g[4], r[4];
-        ad_var x = ad_input_array(t, AD_F64, 1, (int64_t[]){4}, cases[i].x), y = cases[i].of(x), recorded = ad_grad_of(y, x);
+        ad_var x = ad_input_array(t, AD_F64, 1, (int64_t[]){4}, cases[i].x), y = cases[i].of(x),
+               recorded = ad_grad_of(y, x);
         assert_int_equal(ad_backward(y), AD_OK);
         assert_int_equal(ad_grad_read(x, g), AD_OK);
         assert_int_equal(ad_read(recorded, r), AD_OK);
         for (int k = 0; k < 4; k++)
             if (g[k] != cases[i].want[k] || r[k] != cases[i].want[k])
-                fail_msg("case %zu, element %d: got %.17g, recorded %.17g, want %.17g", i, k, g[k], r[k], cases[i].want[k]);
+                fail_msg("case %zu, element %d: got %.17g, recorded %.17g, want %.17g", i, k, g[k],
+                         r[k], cases[i].want[k]);
         ad_tape_free(t);
     }
 }
@@ -1455,14 +1506,16 @@ static void a_guarded_root_at_0_has_derivative_0_in_tensors(void **state)
     for (ad_dtype dtype = AD_F64; dtype <= AD_F32; dtype++) {
         ad_tape *t = ad_tape_new(NULL);
         double g[3], r[3];
-        ad_var x = ad_input_array(t, dtype, 1, (int64_t[]){3}, dtype == AD_F32 ? (const void *)narrow : v);
+        ad_var x =
+            ad_input_array(t, dtype, 1, (int64_t[]){3}, dtype == AD_F32 ? (const void *)narrow : v);
         ad_var y = ad_sum(guarded_root(x)), recorded = ad_grad_of(y, x);
         assert_int_equal(ad_backward(y), AD_OK);
         assert_int_equal(ad_grad_read(x, g), AD_OK);
         assert_int_equal(ad_read(recorded, r), AD_OK);
         for (int k = 0; k < 3; k++)
             if (g[k] != want[k] || r[k] != want[k])
-                fail_msg("%s, element %d: got %.17g, recorded %.17g, want %.17g", ad_dtype_name(dtype), k, g[k], r[k], want[k]);
+                fail_msg("%s, element %d: got %.17g, recorded %.17g, want %.17g",
+                         ad_dtype_name(dtype), k, g[k], r[k], want[k]);
         ad_tape_free(t);
     }
 }
@@ -1482,8 +1535,10 @@ static void a_guarded_root_at_0_has_derivative_0_in_programs(void **state)
     for (int i = 0; i < 4; i++) {
         double got[4];
         assert_int_equal(ad_run(w, &at[i], got), AD_OK);
-        if (got[0] != want[i][0] || got[1] != want[i][1] || got[3] != want[i][1] || !isfinite(got[2]))
-            fail_msg("at %g: value %.17g, recorded %.17g, second %.17g, gradient %.17g", at[i], got[0], got[1], got[2], got[3]);
+        if (got[0] != want[i][0] || got[1] != want[i][1] || got[3] != want[i][1] ||
+            !isfinite(got[2]))
+            fail_msg("at %g: value %.17g, recorded %.17g, second %.17g, gradient %.17g", at[i],
+                     got[0], got[1], got[2], got[3]);
     }
     ad_workspace_free(w);
     ad_program_free(p);
@@ -1561,7 +1616,8 @@ static void gradients_are_accurate_where_functions_saturate(void **state)
         expect_ok("backward", op, t, ad_backward(y));
         expect("reverse", op, x, k, ad_grad(v[k]), want, PARTIAL_ULPS * unit[0] * fabs(want));
         expect("recorded", op, x, k, ad_value(g[k]), want, PARTIAL_ULPS * unit[0] * fabs(want));
-        expect("duals", op, x, k, dual_partial(op, x, k, NULL), want, PARTIAL_ULPS * unit[0] * fabs(want));
+        expect("duals", op, x, k, dual_partial(op, x, k, NULL), want,
+               PARTIAL_ULPS * unit[0] * fabs(want));
         ad_tape_free(t);
         if (fabs(want) < 1e-37)
             continue;

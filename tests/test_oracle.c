@@ -1,7 +1,8 @@
 /* test_oracle.c - values and gradients against PyTorch's, for every operation that it has
  *
- * data/torch_ops.txt was made by oracle_torch.py, which describes it. A case is recorded in double and in float; its
- * gradient is computed backward and by the recorded rules, both with PyTorch's cotangent. */
+ * data/torch_ops.txt was made by oracle_torch.py, which describes it. A case is recorded in double
+ * and in float; its gradient is computed backward and by the recorded rules, both with PyTorch's
+ * cotangent. */
 #define AD_PLAIN
 #include "compare.h"
 
@@ -232,7 +233,10 @@ static const struct {
     const char *name;
     operation *f;
 } operations[] = {
-#define ROW(name)  {#name, do_##name}
+#define ROW(name)                                                                                  \
+    {                                                                                              \
+#name, do_##name                                                                           \
+    }
 #define ROWS(name) ROW(name), ROW(name##_axes)
     ROW(polygamma),     ROW(powi),    ROW(matmul),  ROW(matmul_self), ROW(matmul_gram),
     ROW(dot),           ROW(outer),   ROWS(sum),    ROWS(mean),       ROWS(prod),
@@ -281,7 +285,8 @@ static void describe(const oracle_case *c, ad_dtype dtype, const char *what, cha
     for (int k = 0; k < c->n_args; k++) {
         used += snprintf(text + used, 256 - (size_t)used, " (");
         for (int i = 0; i < c->arg[k].rank; i++)
-            used += snprintf(text + used, 256 - (size_t)used, "%s%" PRId64, i ? "," : "", c->arg[k].shape[i]);
+            used += snprintf(text + used, 256 - (size_t)used, "%s%" PRId64, i ? "," : "",
+                             c->arg[k].shape[i]);
         used += snprintf(text + used, 256 - (size_t)used, ")");
     }
     snprintf(text + used, 256 - (size_t)used, " in %s: %s", ad_dtype_name(dtype), what);
@@ -292,13 +297,15 @@ static double allowed(const numbers *want, ad_dtype dtype)
     return (dtype == AD_F64 ? 1e-10 : 1e-5) * scale_of(want->size, want->data, 1);
 }
 
-static void compare(const oracle_case *c, ad_dtype dtype, const char *what, ad_var got, bool gradient,
-                    const numbers *want)
+static void compare(const oracle_case *c, ad_dtype dtype, const char *what, ad_var got,
+                    bool gradient, const numbers *want)
 {
     char text[256];
     double *read = test_calloc((size_t)want->size + 1, sizeof *read);
     describe(c, dtype, what, text);
-    ad_status s = gradient ? ad_grad_read(got, read) : ad_size(got) != want->size ? AD_BAD_SHAPE : ad_read(got, read);
+    ad_status s = gradient                     ? ad_grad_read(got, read)
+                  : ad_size(got) != want->size ? AD_BAD_SHAPE
+                                               : ad_read(got, read);
     if (s)
         report("%s: %s %s", text, ad_status_name(s), got.tape ? ad_tape_error(got.tape) : "");
     else

@@ -1237,9 +1237,9 @@ static void the_table_reads_well(void **state)
     char want[4096];
     snprintf(want, sizeof want,
              "  node  operation                shape                 value        adjoint  site\n"
-             "     0  input                                               2     4.58385316  %s\n"
-             "     1  input                                               5              2  %s\n"
-             "     2  mul 0, 1                                           10              1  %s\n"
+             "     0  input                                              2     4.58385316  %s\n"
+             "     1  input                                              5              2  %s\n"
+             "     2  mul 0, 1                                          10              1  %s\n"
              "     3  sin 0                                    0.909297427              1  %s\n"
              "     4  add 2, 3                                  10.9092974              1  %s\n",
              site, site, site, site, site);
