@@ -185,9 +185,14 @@ typedef struct ad_var {
     ad_tape *tape;
     union {
         struct {
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+            uint32_t epoch, id;
+#else
             uint32_t id, epoch;
+#endif
         } node;
         double constant;
+        uint64_t bits; /* id in the low half, epoch in the high one */
     } u;
 } ad_var;
 

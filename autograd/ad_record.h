@@ -66,7 +66,7 @@ AD_API double ad_special_polygamma(double n, double a);
 /* below AD_TENSOR_BIT_ for a scalar node of the present epoch: both questions in one compare */
 static inline uint64_t ad_apart_(const ad_head_ *t, ad_var a)
 {
-    return ((uint64_t)a.u.node.epoch << 32 | a.u.node.id) ^ (uint64_t)t->epoch << 32;
+    return a.u.bits ^ (uint64_t)t->epoch << 32;
 }
 
 static inline bool ad_hot1_(const ad_head_ *t, ad_var a)
@@ -82,7 +82,7 @@ static inline bool ad_hot2_(const ad_head_ *t, ad_var a, ad_var b)
 
 static inline double ad_number_(const ad_head_ *t, ad_var a)
 {
-    return t->nodes[a.u.node.id].u.value;
+    return t->nodes[(uint32_t)a.u.bits].u.value;
 }
 
 static inline ad_var ad_push_(ad_head_ *t, unsigned op, uint32_t a, uint32_t b, double value,
@@ -105,9 +105,24 @@ static inline ad_var ad_push_(ad_head_ *t, unsigned op, uint32_t a, uint32_t b, 
     t->n = n + 1;
     ad_var y;
     y.tape = (ad_tape *)(void *)t;
-    y.u.node.id = n;
-    y.u.node.epoch = t->epoch;
+    y.u.bits = (uint64_t)t->epoch << 32 | n;
     return y;
+}
+
+/* a number as operand of a live scalar: a node of its own, before the operation's */
+static inline bool ad_is_number_(ad_var a)
+{
+    return (const void *)a.tape == (const void *)&ad_constant_head_;
+}
+
+static inline bool ad_hot_beside_number_(const ad_head_ *t, ad_var a)
+{
+    return t && t->n + 1 < t->limit && ad_apart_(t, a) < AD_TENSOR_BIT_;
+}
+
+static inline uint32_t ad_hold_(ad_head_ *t, ad_var number, const char *site)
+{
+    return ad_push_(t, 241, 0, 0, number.u.constant, site).u.node.id;
 }
 
 static inline ad_var ad_input_at_(ad_tape *tape, double value, const char *site)
@@ -127,16 +142,16 @@ static inline double ad_value_at_(ad_var a)
     if (!AD_LIKELY_(t && t->limit && ad_apart_(t, a) < t->n))
         return (ad_value)(a);
     t->value_reads++;
-    return t->nodes[a.u.node.id].u.value;
+    return t->nodes[(uint32_t)a.u.bits].u.value;
 }
 
 static inline double ad_grad_at_(ad_var a)
 {
     const ad_head_ *t = (const ad_head_ *)(const void *)a.tape;
     if (!AD_LIKELY_(t && t->limit && t->swept && ad_apart_(t, a) < t->n &&
-                    (t->nodes[a.u.node.id].code & 255) == 240))
+                    (t->nodes[(uint32_t)a.u.bits].code & 255) == 240))
         return (ad_grad)(a);
-    return t->nodes[a.u.node.id].adjoint;
+    return t->nodes[(uint32_t)a.u.bits].adjoint;
 }
 
 #ifndef __cplusplus

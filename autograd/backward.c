@@ -178,32 +178,41 @@ static ad_status sweep_special(frame *f, uint32_t i, bool keep)
 
 #define FLOWS(text) (sizeof(#text) != sizeof("NO"))
 #define SEND(k, id, name)                                                                          \
-    nodes[id].adjoint +=                                                                           \
-        magnitude ? elementwise_magnitude(AD_OP_##name, k, g, (const double[3]){a, b, c}, y)       \
-                  : num_##name##_d##k##_f64(g, a, b, c, y);
+    {                                                                                              \
+        const double d =                                                                           \
+            magnitude ? elementwise_magnitude(AD_OP_##name, k, g, (const double[3]){a, b, c}, y)   \
+                      : num_##name##_d##k##_f64(g, a, b, c, y);                                    \
+        if ((id) + 1 == i)                                                                         \
+            carry += d;                                                                            \
+        else                                                                                       \
+            nodes[id].adjoint += d;                                                                \
+    }
 
 /* keep: adjoints of all nodes stay; magnitude: sums of |contributions| */
 static ALWAYS_INLINE ad_status sweep(frame *f, uint32_t top, uint32_t bottom, const bool keep,
                                      const bool magnitude)
 {
     node *nodes = f->nodes;
+    double carry = 0; /* what the node before gets from this one: not through memory, which takes as
+                         long as the arithmetic */
     for (uint32_t i = top + 1; i-- > bottom;) {
         node *n = &nodes[i];
         const unsigned code = node_op(n);
-        const double g = n->adjoint;
+        const double g = n->adjoint + carry;
+        carry = 0;
         const uint32_t ia = node_a(n), ib = node_b(n);
         if (code >= AD_OP_COUNT_) {
-            if (code == CODE_INPUT)
+            n->adjoint = code == CODE_CONSTANT ? 0 : g;
+            if (code == CODE_INPUT || code == CODE_CONSTANT)
                 continue;
             ad_status s = sweep_special(f, i, keep);
             if (s)
                 return s;
             continue;
         }
+        n->adjoint = keep ? g : 0;
         if (g == 0)
             continue;
-        if (!keep)
-            n->adjoint = 0;
         switch (code) {
 #define OP1(name, in, val, da, kink, doc)                                                          \
     case AD_OP_##name: {                                                                           \
@@ -242,6 +251,8 @@ static ALWAYS_INLINE ad_status sweep(frame *f, uint32_t top, uint32_t bottom, co
             UNREACHABLE;
         }
     }
+    if (bottom)
+        nodes[bottom - 1].adjoint += carry;
     return AD_OK;
 }
 #undef SEND
@@ -363,7 +374,7 @@ static ad_status backward(ad_tape *t, int n, const ad_var *y, const double *cons
         if (t->status)
             return t->status;
     }
-    frame_begin_pass(f, accumulate && t->head.swept);
+    frame_begin_pass(f, accumulate || !t->head.swept);
     for (int k = 0; k < n; k++) {
         if (is_constant(y[k]))
             continue;
@@ -433,7 +444,7 @@ ad_status ad_backward(ad_var y)
         frame *f = &t->frame;
         f->n = t->head.n;
         f->last_input = t->head.last_input;
-        frame_begin_pass(f, false);
+        frame_begin_pass(f, !t->head.swept);
         f->nodes[i].adjoint += 1;
         t->head.swept = true;
         t->swept_top = i + 1;

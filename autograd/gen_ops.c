@@ -91,14 +91,40 @@ static void print_functions(void)
             puts("    ad_head_ *t = (ad_head_ *)(void *)a.tape;");
             printf("    if (AD_LIKELY_(ad_hot%d_(t, a%s)))\n", r->arity,
                    r->arity == 2 ? ", b" : "");
-            printf("        return ad_push_(t, AD_OP_%s, a.u.node.id, %s.u.node.id,\n", r->name,
-                   r->arity == 2 ? "b" : "a");
+            printf(
+                "        return ad_push_(t, AD_OP_%s, (uint32_t)a.u.bits, (uint32_t)%s.u.bits,\n",
+                r->name, r->arity == 2 ? "b" : "a");
             printf("                        ad_value_%s_(%s), site);\n", r->name, values[r->arity]);
+        }
+        if (r->arity == 2) {
+            printf("    ad_head_ *u = (ad_head_ *)(void *)b.tape;\n");
+            printf("    if (ad_is_number_(a) && ad_hot_beside_number_(u, b)) {\n        uint32_t k "
+                   "= ad_hold_(u, a, site);\n");
+            printf("        return ad_push_(u, AD_OP_%s, k, (uint32_t)b.u.bits, "
+                   "ad_value_%s_(a.u.constant, ad_number_(u, b)), site);\n    }\n",
+                   r->name, r->name);
+            printf("    if (ad_is_number_(b) && ad_hot_beside_number_(t, a)) {\n        uint32_t k "
+                   "= ad_hold_(t, b, site);\n");
+            printf("        return ad_push_(t, AD_OP_%s, (uint32_t)a.u.bits, k, "
+                   "ad_value_%s_(ad_number_(t, a), b.u.constant), site);\n    }\n",
+                   r->name, r->name);
         }
         static const char *const arguments[] = {"", "a", "a, b", "a, b, c"};
         printf("    return ad_record%d_(AD_OP_%s, %s, site);\n}\n", r->arity, r->name,
                arguments[r->arity]);
     }
+}
+
+/* C++: bit k of `numbers` says that argument k is a number */
+static void print_overload(const struct row *r, unsigned numbers)
+{
+    printf("inline ad_var ad_%s(", r->name);
+    for (int k = 0; k < r->arity; k++)
+        printf("%s%s %c", k ? ", " : "", numbers >> k & 1 ? "double" : "ad_var", 'a' + k);
+    printf(") { return ad_%s(", r->name);
+    for (int k = 0; k < r->arity; k++)
+        printf(numbers >> k & 1 ? "%sad_constant(%c)" : "%s%c", k ? ", " : "", 'a' + k);
+    puts("); }");
 }
 
 static void print_header(void)
@@ -108,27 +134,14 @@ static void print_header(void)
     puts("#ifndef TAPEGRAD_AD_OPS_H\n#define TAPEGRAD_AD_OPS_H\n#include \"ad_record.h\"\n");
     print_functions();
     puts("#if defined(__cplusplus)\n");
-    for (int i = 0; i < N_ROWS; i++) {
-        const char *n = rows[i].name;
-        if (rows[i].arity == 1)
-            printf("inline ad_var ad_%s(double a) { return ad_%s(ad_constant(a)); }\n", n, n);
-        if (rows[i].arity == 2) {
-            printf("inline ad_var ad_%s(double a, ad_var b) { return ad_%s(ad_constant(a), b); }\n",
-                   n, n);
-            printf("inline ad_var ad_%s(ad_var a, double b) { return ad_%s(a, ad_constant(b)); }\n",
-                   n, n);
-        }
-        if (rows[i].arity == 3) {
-            printf("inline ad_var ad_%s(ad_var a, double b, ad_var c) { return ad_%s(a, "
-                   "ad_constant(b), c); }\n",
-                   n, n);
-            printf("inline ad_var ad_%s(ad_var a, ad_var b, double c) { return ad_%s(a, b, "
-                   "ad_constant(c)); }\n",
-                   n, n);
-            printf("inline ad_var ad_%s(ad_var a, double b, double c) { return ad_%s(a, "
-                   "ad_constant(b), ad_constant(c)); }\n",
-                   n, n);
-        }
+    for (int i = 0; i < N_ROWS; i++)
+        for (unsigned numbers = 1; numbers < 1u << rows[i].arity; numbers++)
+            print_overload(&rows[i], numbers);
+    for (unsigned i = 0; i < sizeof guards / sizeof *guards; i++) {
+        printf("inline bool ad_%s(double a, ad_var b) { return ad_%s(ad_constant(a), b); }\n",
+               guards[i], guards[i]);
+        printf("inline bool ad_%s(ad_var a, double b) { return ad_%s(a, ad_constant(b)); }\n",
+               guards[i], guards[i]);
     }
     puts("\n#elif !defined(AD_PLAIN) && (defined(__GNUC__) || defined(__clang__))\n");
     for (int i = 0; i < N_ROWS; i++)

@@ -35,6 +35,8 @@ struct ad_workspace {
 
 /* ---- capture ---- */
 
+enum { LISTED = 1 }; /* a mark, before numbers are given */
+
 typedef struct capture {
     ad_tape *t;
     ad_program *p;
@@ -70,21 +72,15 @@ static void mark_needed(capture *c)
     }
 }
 
-static bool listed(const capture *c, uint32_t i)
-{
-    for (uint32_t k = 0; k < c->p->n_inputs; k++)
-        if (c->p->inputs[k] == i)
-            return true;
-    return false;
-}
-
 static bool check_inputs_listed(capture *c)
 {
     const node *nodes = c->t->head.nodes;
+    for (uint32_t k = 0; k < c->p->n_inputs; k++)
+        c->number[c->p->inputs[k]] = LISTED;
     for (uint32_t i = 0; i < c->n; i++) {
         const block *b = block_at(nodes, i);
-        if (c->number[i] == NO_NODE ||
-            (node_op(&nodes[i]) != CODE_INPUT && !(b && b->leaf == LEAF_INPUT)) || listed(c, i))
+        if (c->number[i] == NO_NODE || c->number[i] == LISTED ||
+            (node_op(&nodes[i]) != CODE_INPUT && !(b && b->leaf == LEAF_INPUT)))
             continue;
         tape_fail(c->t, AD_NOT_RECORDED, tape_site(c->t, i),
                   "program: input node %u is used but not among the inputs listed", i);

@@ -181,8 +181,11 @@ ad_status ad_gradients_seeded(int m, const ad_var *y, const ad_var *cotangents, 
     ad_tape *t = tape_of(n, x);
     if (!t)
         return n ? AD_NULL : AD_OK;
-    if (t->status)
+    if (t->status) {
+        for (int k = 0; k < n; k++)
+            gradients[k] = tape_poison(t);
         return t->status;
+    }
     size_t ids_bytes = ((size_t)m + (size_t)n + 1) * sizeof(uint32_t);
     uint32_t *ids = memory_take(t->context, ids_bytes), *ix = ids ? ids + m : NULL;
     reverse r = {.t = t, .low = NO_NODE};

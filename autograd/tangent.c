@@ -224,8 +224,14 @@ ad_status ad_jvp(int n, const ad_var *inputs, const double *const *tangents, int
     ad_tape *t = tape_of(n, inputs);
     if (!t)
         t = tape_of(m, outputs);
-    if (!t)
-        return AD_NULL;
+    if (!t) { /* constants only: nothing moves */
+        for (int k = 0; k < m; k++) {
+            if (!outputs[k].tape)
+                return AD_NULL;
+            memset(results[k], 0, (size_t)directions * sizeof *results[k]);
+        }
+        return AD_OK;
+    }
     if (t->status)
         return t->status;
     frame *f = &t->frame;

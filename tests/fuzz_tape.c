@@ -526,9 +526,6 @@ static void record_other(fuzz *f)
     int64_t shape[12];
     int rank = shape_from(f, shape), n;
     uint64_t key = byte(f);
-    bool small_shape = true;
-    for (int i = 0; i < rank && i < 12; i++)
-        small_shape = small_shape && (shape[i] < 9 || shape[i] > (int64_t)1 << 60);
     switch (byte(f) % 8) {
     case 0:
         keep(f, ad_random_uniform(f->t, key, dtype_from(f), rank, shape));
@@ -559,7 +556,6 @@ static void record_other(fuzz *f)
                                     : NULL,
                         key % 16 ? NULL : f, n, a, rank, byte(f) == 255 ? NULL : shape));
     }
-    (void)small_shape;
 }
 
 static void control(fuzz *f)

@@ -92,7 +92,6 @@ def case(name, numbers, f, *arguments, single=True):
 
 # ---- elementwise ---------------------------------------------------------------------------------
 
-half = torch.special  # where most of the rarer functions live
 UNARY = {
     "neg": (torch.neg, -3, 3), "abs": (torch.abs, -3, 3), "sign": (torch.sign, -3, 3),
     "square": (torch.square, -3, 3), "recip": (torch.reciprocal, .3, 3), "sqrt": (torch.sqrt, .1, 4),
@@ -104,7 +103,7 @@ UNARY = {
     "cosh": (torch.cosh, -2, 2), "tanh": (torch.tanh, -2, 2), "asinh": (torch.asinh, -3, 3),
     "acosh": (torch.acosh, 1.2, 4), "atanh": (torch.atanh, -.9, .9), "erf": (torch.erf, -2, 2),
     "erfc": (torch.erfc, -2, 2), "erfinv": (torch.erfinv, -.9, .9), "lgamma": (torch.lgamma, .3, 4),
-    "normcdf": (half.ndtr, -2, 2), "sigmoid": (torch.sigmoid, -3, 3),
+    "normcdf": (torch.special.ndtr, -2, 2), "sigmoid": (torch.sigmoid, -3, 3),
     "log_sigmoid": (torch.nn.functional.logsigmoid, -3, 3),
     "softplus": (torch.nn.functional.softplus, -3, 3), "relu": (torch.relu, -3, 3),
     "silu": (torch.nn.functional.silu, -3, 3), "gelu": (torch.nn.functional.gelu, -3, 3),

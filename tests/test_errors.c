@@ -311,6 +311,16 @@ static void errors_name_the_scope(void **state)
     is_error(f, AD_BAD_SHAPE, "matmul: ", NULL);
 }
 
+static void gradients_asked_for_after_an_error_keep_its_status(void **state)
+{
+    struct fixture *f = *state;
+    ad_var g[2];
+    ad_matmul(f->m34, f->m52);
+    STATUS(ad_backward(ad_grad_of(f->x, f->x)), AD_BAD_SHAPE, f->t);
+    STATUS(ad_gradients(f->x, 2, (const ad_var[]){f->x, f->v3}, g), AD_BAD_SHAPE, f->t);
+    STATUS(ad_backward(ad_sum(g[1])), AD_BAD_SHAPE, f->t);
+}
+
 static void long_texts_are_cut_not_overrun(void **state)
 {
     struct fixture *f = *state;
@@ -898,6 +908,7 @@ int main(void)
         T(the_first_error_is_kept_with_its_own_line),
         T(plain_functions_leave_the_line_out),
         T(errors_name_the_scope),
+        T(gradients_asked_for_after_an_error_keep_its_status),
         T(long_texts_are_cut_not_overrun),
         T(splits_that_do_not_fit_are_errors),
         T(joining_nothing_gives_a_null_handle),

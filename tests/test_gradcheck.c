@@ -736,6 +736,23 @@ static void a_pole_nearby_is_no_error(void **state)
         }
 }
 
+static ad_var far_relu(const ad_var *x, void *user)
+{
+    (void)user;
+    return ad_relu(ad_sub(x[0], 100));
+}
+
+/* steps grow with the argument, and reach over kinks that are not near */
+static void a_kink_within_a_long_step_is_no_error(void **state)
+{
+    (void)state;
+    for (int i = -60; i <= 60; i++) {
+        double x = 100 + .004 * i;
+        ad_check_report r;
+        expect_status(&r, ad_gradcheck(far_relu, NULL, 1, &x, NULL, &r), AD_OK);
+    }
+}
+
 /* ---- errors ---- */
 
 static ad_var erring(const ad_var *x, void *user)
@@ -904,6 +921,7 @@ int main(void)
         cmocka_unit_test(right_rows_pass_where_their_partials_vanish),
         cmocka_unit_test(non_finite_points_and_results_neither_crash_nor_pass_for_wrong),
         cmocka_unit_test(a_pole_nearby_is_no_error),
+        cmocka_unit_test(a_kink_within_a_long_step_is_no_error),
         cmocka_unit_test(errors_in_the_function_are_reported),
         cmocka_unit_test(a_result_of_another_tape_is_an_error),
         cmocka_unit_test(sweeps_that_fail_are_reported),

@@ -73,9 +73,13 @@ typedef struct draw {
     uint64_t state;
 } draw;
 
+/* by name, so that a new row changes no other's points */
 static draw draw_of(int op, int purpose)
 {
-    return (draw){SEED + (uint64_t)op * 1000003 + (uint64_t)purpose * 7919};
+    draw d = {SEED + (uint64_t)purpose * 7919};
+    for (const char *c = ad_op_at(op)->name; *c; c++)
+        d.state = d.state * 1099511628211u + (unsigned char)*c;
+    return d;
 }
 
 static uint64_t draw_bits(draw *d) /* splitmix64 */
@@ -175,9 +179,9 @@ static int close_rules(void **state)
 }
 
 /* The magnitude of what a row sends to argument k, for the bound. A partial may be a sum itself,
- * whose terms cancel where it is near zero: the roundings of the nodes of its recorded rule then
- * count, each as far as it moves the partial. With a quarter of them, a node there costs a quarter
- * of ROUNDINGS: two units, an ulp. */
+ * whose terms cancel where it is near zero: then the roundings of the nodes of its recorded rule
+ * count, each as far as it moves the partial, with a third of ROUNDINGS: C libraries' cbrt and such
+ * are off by more than an ulp. */
 static double partial_magnitude(int op, const double x[3], int k)
 {
     ad_tape *t = rules;
@@ -195,7 +199,7 @@ static double partial_magnitude(int op, const double x[3], int k)
             isfinite(info.value * info.adjoint))
             sum += fabs(info.value * info.adjoint);
     }
-    return fmax(partial, sum / 4);
+    return fmax(partial, sum / 3);
 }
 
 /* the reverse sweep once more, with magnitudes of contributions in place of contributions */
@@ -265,6 +269,7 @@ static double slice_at(double x, const void *user)
 }
 
 static const double step = 4e-3;
+#define CLEAR (8 * step) /* from kinks: an argument may count several times in the distance */
 
 static void expect_difference(const char *what, const slice *s, double got)
 {
@@ -521,7 +526,7 @@ static void a_gradient_is_that_of_central_differences(void **state)
         for (int i = 0; i < POINTS; i++) {
             slice s = {.op = op, .of = -1};
             double got[3];
-            draw_smooth(&d, op, 2 * step, s.x);
+            draw_smooth(&d, op, CLEAR, s.x);
             e->partials(1, s.x, e->value(s.x), got);
             for (s.k = 0; s.k < e->info.arity; s.k++)
                 if (e->flows[s.k])
@@ -569,7 +574,7 @@ static void a_second_derivative_is_the_same_by_reverse_by_duals_and_by_differenc
         draw d = draw_of(op, 9);
         for (int i = 0; i < POINTS; i++) {
             double x[3];
-            draw_smooth(&d, op, 2 * step, x);
+            draw_smooth(&d, op, CLEAR, x);
             for (int of = 0; of < n; of++) {
                 ad_var v[3], g;
                 if (!e->flows[of])
@@ -615,7 +620,7 @@ static void a_third_derivative_is_finite_and_symmetric(void **state)
         for (int i = 0; i < 3; i++) {
             double x[3], third[3][3][3] = {{{0}}}, scale = 0;
             ad_var v[3], first[3], second[3];
-            draw_smooth(&d, op, 2 * step, x);
+            draw_smooth(&d, op, CLEAR, x);
             ad_reset(t);
             scalar_inputs(t, op, x, v);
             expect_ok("gradients", op, t, ad_gradients(ad_apply(op, n, v), n, v, first));
@@ -892,7 +897,8 @@ typedef struct sums { /* of one class: cotangents that are right, and magnitudes
 
 static void sum_contributions(const tensors *c, int class, const double *g, bool careful, sums *r)
 {
-    memset(r, 0, sizeof *r);
+    memset(r->right, 0, sizeof r->right);
+    memset(r->magnitude, 0, sizeof r->magnitude);
     for (int64_t e = 0; e < c->size; e++) {
         double x[3] = {0};
         int64_t at[3] = {0};
@@ -936,26 +942,11 @@ static void check_class(tensors *c, int class, layout how, draw *d)
     expect_ok("vjp", c->op, c->t, ad_vjp(1, &c->y, (const double *[]){g}));
     double v[3][LARGEST], jv[LARGEST], scale = 0;
     total left = {0}, right = {0};
-    bool careful =
-        false; /* magnitudes of cancelling partials cost time: only where they may matter */
-    sum_contributions(c, class, g, false, &r);
     for (int k = 0; k < c->n; k++) {
         read_gradient(c, class, how, k, r.got[k]);
-        for (int64_t e = 0; e < extent_elements(&classes[class].of[k]); e++)
-            careful |= !near(r.got[k][e], r.right[k][e], bound * r.magnitude[k][e]);
-    }
-    if (careful)
-        sum_contributions(c, class, g, true, &r);
-    for (int k = 0; k < c->n; k++) {
-        read_gradient(c, class, how, k, r.got[k]);
-        int64_t n = extent_elements(&classes[class].of[k]);
-        for (int64_t e = 0; e < n; e++) {
-            const double x[3] = {c->value[k][e], (double)class, (double)how};
-            expect("an element's gradient (value, class, layout)", c->op, x, k, r.got[k][e],
-                   r.right[k][e], bound * r.magnitude[k][e]);
+        for (int64_t e = 0; e < extent_elements(&classes[class].of[k]); e++) {
             v[k][e] = draw_uniform(d, -1, 1);
             total_add(&left, v[k][e] * r.got[k][e]);
-            scale += fabs(v[k][e]) * r.magnitude[k][e];
         }
     }
     expect_ok(
@@ -963,6 +954,24 @@ static void check_class(tensors *c, int class, layout how, draw *d)
         ad_jvp(c->n, c->x, (const double *[]){v[0], v[1], v[2]}, 1, &c->y, (double *[]){jv}, 1));
     for (int64_t e = 0; e < c->size; e++)
         total_add(&right, g[e] * jv[e]);
+    /* The magnitudes of partials whose terms cancel cost time: the second round is for them. */
+    bool agrees = false;
+    for (int round = 0; round < 2 && !agrees; round++) {
+        sum_contributions(c, class, g, round, &r);
+        agrees = true;
+        scale = 0;
+        for (int k = 0; k < c->n; k++)
+            for (int64_t e = 0; e < extent_elements(&classes[class].of[k]); e++) {
+                agrees &= near(r.got[k][e], r.right[k][e], bound * r.magnitude[k][e]);
+                scale += fabs(v[k][e]) * r.magnitude[k][e];
+            }
+        agrees &= near(left.sum + left.lost, right.sum + right.lost, bound * scale);
+    }
+    for (int k = 0; k < c->n && !agrees; k++)
+        for (int64_t e = 0; e < extent_elements(&classes[class].of[k]); e++)
+            expect("an element's gradient (value, class, layout)", c->op,
+                   (double[]){c->value[k][e], class, how}, k, r.got[k][e], r.right[k][e],
+                   bound * r.magnitude[k][e]);
     expect("<A g, v> = <g, T v> (class, layout)", c->op, (double[]){class, how, 0}, 0,
            left.sum + left.lost, right.sum + right.lost, bound * scale);
 }
