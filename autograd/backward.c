@@ -16,75 +16,6 @@
 #define F(f)     f
 #include "algebra_numeric.h"
 
-/* ---- cotangents of tensors ---- */
-
-array scratch_array(frame *f, ad_dtype dtype, int rank, const int64_t *shape)
-{
-    array a = array_of(NULL, dtype, rank, shape);
-    a.data = arena_take(f->scratch, array_bytes(&a));
-    return a;
-}
-
-array scratch_contiguous(frame *f, const array *a, ad_dtype dtype)
-{
-    if (a->dtype == dtype && array_contiguous(a))
-        return *a;
-    array copy = scratch_array(f, dtype, a->rank, a->shape);
-    if (copy.data)
-        array_copy(&copy, a);
-    return copy;
-}
-
-/* Cotangents that are read after the sweep live as long as their node, all others as long as the
- * sweep. */
-static array slot_of(frame *f, uint32_t i, bool *fresh)
-{
-    node *n = &f->nodes[i];
-    *fresh = false;
-    if (node_op(n) != CODE_TENSOR)
-        return array_scalar(&n->adjoint);
-    block *b = n->u.block;
-    if (b->adj_pass == f->pass)
-        return b->adj;
-    bool lasting = b->leaf != LEAF_NONE || b->retained;
-    if (!lasting || !b->adj.data) {
-        b->adj = array_of(NULL, b->out.dtype, b->out.rank, b->out.shape);
-        b->adj.data = arena_take(lasting ? f->memory : f->scratch, array_bytes(&b->adj));
-        if (!b->adj.data)
-            return b->adj;
-    }
-    b->adj_pass = f->pass;
-    *fresh = true;
-    return b->adj;
-}
-
-array adjoint_slot(frame *f, const block *b, int k, bool *fresh)
-{
-    return slot_of(f, b->args[k], fresh);
-}
-
-array adjoint_zeroed(frame *f, const block *b, int k)
-{
-    bool fresh;
-    array a = slot_of(f, b->args[k], &fresh);
-    if (a.data && fresh)
-        memset(a.data, 0, array_bytes(&a));
-    return a;
-}
-
-ad_status adjoint_add(frame *f, const block *b, int k, const array *contribution)
-{
-    bool fresh;
-    array a = slot_of(f, b->args[k], &fresh);
-    if (!a.data)
-        return AD_NO_MEMORY;
-    if (fresh)
-        array_copy(&a, contribution);
-    else
-        array_add(&a, contribution);
-    return AD_OK;
-}
-
 ad_status frame_seed(frame *f, uint32_t i, const double *seed, double scale)
 {
     if (node_op(&f->nodes[i]) != CODE_TENSOR) {
@@ -92,7 +23,7 @@ ad_status frame_seed(frame *f, uint32_t i, const double *seed, double scale)
         return AD_OK;
     }
     bool fresh;
-    array a = slot_of(f, i, &fresh), from;
+    array a = frame_slot(f, i, &fresh), from;
     if (!a.data)
         return AD_NO_MEMORY;
     if (fresh)
@@ -272,15 +203,6 @@ ad_status sweep_backward(frame *f, uint32_t top, bool keep)
 }
 
 /* ---- from a tape ---- */
-
-bool is_retained(const ad_tape *t, uint32_t i)
-{
-    const uint32_t *all = t->retain_pages.base;
-    for (uint32_t k = 0; k < t->n_retained; k++)
-        if (all[k] == i)
-            return true;
-    return false;
-}
 
 ad_status ad_retain(ad_var a)
 {

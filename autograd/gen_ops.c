@@ -44,7 +44,7 @@ static const char *const sited[] = {
     "std_axes", "argmax", "argmin", "cumsum", "cumprod", "sum_n", "prod_n", "reshape", "permute",
     "transpose", "expand", "slice", "flip", "repeat", "concat", "stack", "pad", "tril", "triu",
     "diag", "trace", "at", "cast", "softmax", "log_softmax", "maxout", "stop_gradient",
-    "input_array", "constant_array", "input_tensor", "constant_tensor", "bind", "use", "call",
+    "input_array", "constant_array", "input_tensor", "constant_tensor", "bind", "use", "call", "apply",
     "random_uniform", "random_normal", "random_bernoulli", "random_permutation",
     /* clang-format on */
 };
@@ -178,8 +178,8 @@ static void print_short(void)
         printf("#undef %s\n#define %s(...) ad_%s(__VA_ARGS__)\n", ordered[i].name, ordered[i].name,
                ordered[i].name);
     for (int i = 0; i < N_SITED; i++)
-        if (strcmp(sited[i], "call") && strcmp(sited[i], "use") && strcmp(sited[i], "at") &&
-            strcmp(sited[i], "bind"))
+        if (strcmp(sited[i], "call") && strcmp(sited[i], "apply") && strcmp(sited[i], "use") &&
+            strcmp(sited[i], "at") && strcmp(sited[i], "bind"))
             printf("#undef %s\n#define %s(...) ad_%s(__VA_ARGS__)\n", sited[i], sited[i], sited[i]);
     puts("#undef input\n#define input(...) ad_input(__VA_ARGS__)\n#endif");
 }

@@ -442,33 +442,11 @@ ad_status var_check(ad_var a, uint32_t *i)
     return AD_OK;
 }
 
-/* ---- frames ---- */
-
-array frame_array(const frame *f, uint32_t i)
+bool is_retained(const ad_tape *t, uint32_t i)
 {
-    node *n = &f->nodes[i];
-    if (node_op(n) == CODE_TENSOR)
-        return ((block *)n->u.block)->out;
-    return array_scalar(&n->u.value);
-}
-
-bool node_needs_grad(const frame *f, uint32_t i)
-{
-    const block *b = block_at(f->nodes, i);
-    unsigned op = node_op(&f->nodes[i]);
-    return b ? b->needs_grad : op != CODE_CONSTANT && op != CODE_GUARD && op != CODE_HIDDEN;
-}
-
-const char *op_name(const frame *f, uint32_t i)
-{
-    unsigned op = node_op(&f->nodes[i]);
-    if (op < AD_OP_COUNT_)
-        return elementwise_ops[op].info.name;
-    const block *b = block_at(f->nodes, i);
-    if (b)
-        return b->name;
-    return op == CODE_INPUT      ? "input"
-           : op == CODE_CONSTANT ? "constant"
-           : op == CODE_GUARD    ? "guard"
-                                 : "hidden";
+    const uint32_t *all = t->retain_pages.base;
+    for (uint32_t k = 0; k < t->n_retained; k++)
+        if (all[k] == i)
+            return true;
+    return false;
 }

@@ -123,6 +123,8 @@ static inline bool shape_negative(int rank, const int64_t *shape)
 /* the value of any node as an array: a scalar's is of rank 0, in its node */
 array frame_array(const frame *f, uint32_t node);
 bool node_needs_grad(const frame *f, uint32_t node);
+/* where the cotangent of a node goes: see adjoint_slot */
+array frame_slot(frame *f, uint32_t node, bool *fresh);
 
 /* ---- for authors of blocks: arguments and cotangents ---- */
 

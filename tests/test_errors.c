@@ -23,7 +23,7 @@ static void status_at(ad_status got, ad_status want, const ad_tape *t, const cha
 
 static void contains_at(const char *text, const char *part, int line)
 {
-    if (!strstr(text, part))
+    if (part && !strstr(text, part)) /* a null part: built without source sites */
         fail_msg("line %d: got \"%s\", want \"%s\" in it", line, text, part);
 }
 
@@ -698,7 +698,7 @@ static void slots_that_are_not_there_are_refused(void **state)
     const int64_t three[1] = {3}, four[1] = {4};
     ad_tensor *t3 = ad_tensor_from(f->context, AD_F64, 1, three, numbers), *t4 = ad_tensor_new(f->context, AD_F64, 1, four),
               *f3 = ad_tensor_new(f->context, AD_F32, 1, three);
-    double read[4];
+    double read[8];
     assert_int_equal(ad_program_input_size(p, 2), -1);
     assert_int_equal(ad_program_input_size(p, -1), -1);
     assert_int_equal(ad_program_output_size(p, 1), -1);

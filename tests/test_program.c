@@ -28,7 +28,7 @@ static void status_at(ad_status got, ad_status want, const char *text, const cha
 
 static void contains_at(const char *text, const char *part, int line)
 {
-    if (!strstr(text, part))
+    if (part && !strstr(text, part)) /* a null part: built without source sites */
         fail_msg("line %d: got \"%s\", want \"%s\" in it", line, text, part);
 }
 

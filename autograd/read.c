@@ -1,0 +1,152 @@
+/* read.c - values, shapes and gradients of variables, for the caller */
+#define AD_PLAIN
+#include "tape.h"
+#include "tensor.h"
+#include <string.h>
+
+static ad_status value_of(ad_var *a, array *out)
+{
+    uint32_t i;
+    ad_status s = var_check(*a, &i);
+    if (!s)
+        *out = i == NO_NODE ? array_scalar(&a->u.constant) : frame_array(&a->tape->frame, i);
+    return s;
+}
+
+double ad_value(ad_var a)
+{
+    array v;
+    if (value_of(&a, &v) || v.size != 1)
+        return (double)NAN;
+    if (!is_constant(a))
+        a.tape->head.value_reads++;
+    return array_get(&v, array_offset(&v, 0));
+}
+
+int ad_rank(ad_var a)
+{
+    array v;
+    return value_of(&a, &v) ? -1 : v.rank;
+}
+
+int64_t ad_size(ad_var a)
+{
+    array v;
+    return value_of(&a, &v) ? -1 : v.size;
+}
+
+ad_dtype ad_dtype_of(ad_var a)
+{
+    array v;
+    return value_of(&a, &v) ? AD_F64 : v.dtype;
+}
+
+const int64_t *ad_shape(ad_var a)
+{
+    static const int64_t none[1] = {1};
+    uint32_t i;
+    if (var_check(a, &i))
+        return NULL;
+    return i != NO_NODE && ad_is_tensor(a) ? ((block *)a.tape->head.nodes[i].u.block)->out.shape
+                                           : none;
+}
+
+bool ad_is_tensor(ad_var a)
+{
+    uint32_t i;
+    return !var_check(a, &i) && i != NO_NODE && node_op(&a.tape->head.nodes[i]) == CODE_TENSOR;
+}
+
+static ad_status read_array(const array *v, double *out)
+{
+    if (!out)
+        return AD_NULL;
+    array to = array_of(out, AD_F64, v->rank, v->shape);
+    array_copy(&to, v);
+    return AD_OK;
+}
+
+ad_status ad_read(ad_var a, double *out)
+{
+    array v;
+    ad_status s = value_of(&a, &v);
+    return s ? s : read_array(&v, out);
+}
+
+static ad_tensor *array_to_tensor(ad_var a, const array *v)
+{
+    const ad_context *c = is_constant(a) ? NULL : a.tape->context;
+    ad_tensor *made = tensor_of_array(c, v);
+    if (!made && !is_constant(a))
+        tape_fail(a.tape, AD_NO_MEMORY, NULL, "read: out of memory");
+    return made;
+}
+
+ad_tensor *ad_read_tensor(ad_var a)
+{
+    array v;
+    return value_of(&a, &v) ? NULL : array_to_tensor(a, &v);
+}
+
+/* The adjoint of a node as the last pass left it; data NULL: zero. */
+static ad_status adjoint_of(ad_var a, array *out)
+{
+    uint32_t i;
+    ad_status s = var_check(a, &i);
+    if (s)
+        return s;
+    if (i == NO_NODE) {
+        *out = array_scalar(NULL);
+        return AD_OK;
+    }
+    ad_tape *t = a.tape;
+    const block *b = block_at(t->head.nodes, i);
+    bool leaf = node_op(&t->head.nodes[i]) == CODE_INPUT || (b && b->op->is_leaf);
+    if (!t->head.swept || (!leaf && !t->kept && !is_retained(t, i))) {
+        tape_fail(
+            t, AD_NOT_RECORDED, NULL, "grad: no adjoint of node %u (%s)%s", i,
+            op_name(&t->frame, i),
+            t->head.swept
+                ? ", which is no input: ad_retain it before ad_backward, or use ad_backward_keep"
+                : " before a backward pass");
+        return t->status;
+    }
+    if (node_op(&t->head.nodes[i]) == CODE_TENSOR) {
+        *out = b->adj_pass == t->frame.pass ? b->adj : b->out;
+        if (b->adj_pass != t->frame.pass)
+            out->data = NULL;
+    } else {
+        *out = array_scalar(&t->head.nodes[i].adjoint);
+    }
+    return AD_OK;
+}
+
+double ad_grad(ad_var a)
+{
+    array g;
+    if (adjoint_of(a, &g) || g.size != 1)
+        return (double)NAN;
+    return g.data ? array_get(&g, 0) : 0;
+}
+
+ad_status ad_grad_read(ad_var a, double *out)
+{
+    array g;
+    ad_status s = adjoint_of(a, &g);
+    if (s || !out)
+        return s ? s : AD_NULL;
+    if (g.data)
+        return read_array(&g, out);
+    memset(out, 0, (size_t)g.size * sizeof *out);
+    return AD_OK;
+}
+
+ad_tensor *ad_grad_tensor(ad_var a)
+{
+    array g;
+    if (adjoint_of(a, &g))
+        return NULL;
+    if (g.data)
+        return array_to_tensor(a, &g);
+    return ad_tensor_new(is_constant(a) ? NULL : a.tape->context, g.dtype, g.rank, g.shape);
+}
