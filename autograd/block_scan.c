@@ -1,33 +1,9 @@
 /* block_scan.c - running sums and products along an axis
  *
- * An array around an axis is (before, n, behind): for every place before and behind there is a line
- * of n elements, `behind` apart. A scan walks each line once, in double; its adjoint walks it
+ * A scan walks each line along the axis (block_lines.h) once, in double; its adjoint walks it
  * backward. Magnitudes: the same walks with |x|. */
 #define AD_PLAIN
-#include "tape.h"
-
-typedef struct lines {
-    int64_t n, step, count; /* elements of a line, their distance, and how many lines */
-} lines;
-
-static lines lines_of(const array *a, int axis)
-{
-    lines l = {.n = a->shape[axis], .step = 1, .count = 1};
-    for (int i = 0; i < a->rank; i++)
-        if (i != axis)
-            l.count *= a->shape[i];
-    for (int i = axis + 1; i < a->rank; i++)
-        l.step *= a->shape[i];
-    return l;
-}
-
-/* where a line begins */
-static int64_t line_at(const lines *l, int64_t i)
-{
-    return i / l->step * l->n * l->step + i % l->step;
-}
-
-static int axis_of(const block *b) { return *(const int *)b->attr; }
+#include "block_lines.h"
 
 /* One line of doubles to another: y <- scan(x), or dx <- contributions from g. */
 typedef void scan(int64_t n, const double *x, const double *g, double *out);

@@ -2,13 +2,13 @@
  *
  * All subtract the largest element first, so that nothing overflows; logits of -inf have
  * probability 0, of several +inf each has the same. A line of nothing but -inf has no softmax: NaN.
- * An array around the axis is (before, n, behind): lines of n elements, `behind` apart, for the
- * loops of softmax_kernel.inc.
+ * The loops along a line (block_lines.h) are those of softmax_kernel.inc.
  *
  * Magnitudes: softmax y (g + sum g y), log_softmax g + e^y sum g, cross-entropy g (p sum |y| + |y|)
  * for the logits and g (|rest| + |z - most|) for targets that are probabilities. */
 #define AD_PLAIN
-#include "tape.h"
+#include "block_lines.h"
+#include "block_view.h"
 
 #define REAL    double
 #define NAME(x) x##_f64
@@ -26,29 +26,6 @@
 #undef EXP
 
 /* ---- softmax and log_softmax ---- */
-
-typedef struct lines {
-    int64_t n, step, count; /* elements of a line, their distance, and how many lines */
-} lines;
-
-static lines lines_of(const array *a, int axis)
-{
-    lines l = {.n = a->shape[axis], .step = 1, .count = 1};
-    for (int i = 0; i < a->rank; i++)
-        if (i != axis)
-            l.count *= a->shape[i];
-    for (int i = axis + 1; i < a->rank; i++)
-        l.step *= a->shape[i];
-    return l;
-}
-
-/* where a line begins */
-static int64_t line_at(const lines *l, int64_t i)
-{
-    return i / l->step * l->n * l->step + i % l->step;
-}
-
-static int axis_of(const block *b) { return *(const int *)b->attr; }
 
 static ad_status line_value(frame *f, block *b, bool logarithm)
 {
@@ -369,23 +346,16 @@ static ad_status entropy_tangent(frame *f, block *b, const array *a, const array
     return AD_OK;
 }
 
-/* a matrix of one number, of the logits' dtype, in no more memory than that */
-static ad_var filled(const rule *r, double value, int64_t m, int64_t n)
-{
-    float valuef = (float)value;
-    const void *data = r->b->out.dtype == AD_F64 ? (const void *)&value : &valuef;
-    ad_var one = ad_constant_array(r->tape, r->b->out.dtype, 2, (int64_t[]){1, 1}, data);
-    return ad_expand(one, 2, (int64_t[]){m, n});
-}
-
 static void entropy_record(rule *r)
 {
     array z = block_arg(&r->tape->frame, r->b, 0), y = block_arg(&r->tape->frame, r->b, 1);
     int64_t column[2] = {z.shape[0], 1};
+    ad_dtype dtype = r->b->out.dtype;
     ad_var g = ad_reshape(r->g, 2, column);
     if (r->wants[0] && y.dtype == AD_I32) {
-        ad_var own = ad_scatter_add(filled(r, 0, z.shape[0], z.shape[1]), 1,
-                                    ad_reshape(r->a[1], 2, column), filled(r, 1, z.shape[0], 1));
+        ad_var own =
+            ad_scatter_add(rule_filled(r, dtype, 0, z.shape[0], z.shape[1]), 1,
+                           ad_reshape(r->a[1], 2, column), rule_filled(r, dtype, 1, z.shape[0], 1));
         r->da[0] = ad_mulz(g, ad_sub(ad_softmax(r->a[0], 1), own));
     } else if (r->wants[0]) {
         ad_var sum = ad_sum_axes(r->a[1], 1, (int[]){1}, true);

@@ -203,13 +203,14 @@ void check_blame(check *c, int i, int64_t e, double got, double want,
     r->got = got;
     r->want = want;
     check_say(c, "gradient check: FAILED at element %lld of input %d\n", (long long)e, i);
-    if (find && find(c->t, r))
-        check_say(
-            c,
-            "first wrong operation: %s, argument %d (node %lld%s%s%s%s)\n  at (%.9g, %.9g, %.9g): "
-            "got %.9g, want %.9g\n",
-            r->operation, r->argument, (long long)r->node, *r->scope ? ", " : "", r->scope,
-            *r->site ? ", " : "", r->site, r->at[0], r->at[1], r->at[2], r->got, r->want);
+    if (!find || !find(c->t, r))
+        return;
+    check_say(c, "first wrong operation: %s, argument %d (node %lld%s%s%s%s)\n  at (%.9g",
+              r->operation, r->argument, (long long)r->node, *r->scope ? ", " : "", r->scope,
+              *r->site ? ", " : "", r->site, r->at[0]);
+    for (int k = 1; k < 3 && ad_node_parent(c->t, r->node, k) >= 0; k++)
+        check_say(c, ", %.9g", r->at[k]);
+    check_say(c, "): got %.9g, want %.9g\n", r->got, r->want);
 }
 
 static ad_status compare_duals(check *c)

@@ -151,7 +151,8 @@ void random_permutation(random_stream stream, const array *to)
     word_source s = {.stream = stream};
     for (int64_t i = 0; i < to->size; i++) {
         int64_t at = array_offset(to, i), from = array_offset(to, bounded(&s, (uint32_t)i + 1));
-        array_put(to, at, array_get(to, from));
+        if (from != at)
+            array_put(to, at, array_get(to, from));
         array_put(to, from, (double)i);
     }
 }

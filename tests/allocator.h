@@ -1,7 +1,8 @@
-/* allocator.h - an allocator for tests: counts its calls, fails the one it is told to, and keeps the balance
+/* allocator.h - an allocator for tests: counts its calls, fails the one it is told to, and keeps
+ * the balance
  *
- * Every block carries the size it was asked for, so that a release with another size is found, and has a
- * margin behind it, so that writes past its end are. */
+ * Every block carries the size it was asked for, so that a release with another size is found, and
+ * has a margin behind it, so that writes past its end are. */
 #ifndef TESTS_ALLOCATOR_H
 #define TESTS_ALLOCATOR_H
 #include "ad.h"

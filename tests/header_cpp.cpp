@@ -1,4 +1,5 @@
-// header_cpp.cpp - the library from C++17: plain functions, with overloads that take numbers for variables
+// header_cpp.cpp - the library from C++17: plain functions, with overloads that take numbers for
+// variables
 #include <cmath>
 #include <cstdio>
 #include <tapegrad/ad.h>
@@ -18,10 +19,7 @@ void check(const char *name, double got, double want)
     failures += !good;
 }
 
-ad_var model(const ad_var *x, void *)
-{
-    return ad_add(ad_mul(x[0], x[1]), ad_sin(x[0]));
-}
+ad_var model(const ad_var *x, void *) { return ad_add(ad_mul(x[0], x[1]), ad_sin(x[0])); }
 
 } // namespace
 

@@ -1,4 +1,5 @@
-/* test_errors.c - every bad input is an error with a text, stays until the reset, and does no harm */
+/* test_errors.c - every bad input is an error with a text, stays until the reset, and does no harm
+ */
 #include "allocator.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,28 +18,31 @@ static void equal_at(double got, double want, const char *what, int line)
 static void status_at(ad_status got, ad_status want, const ad_tape *t, const char *what, int line)
 {
     if (got != want)
-        fail_msg("line %d: %s: got %s (%s), want %s", line, what, ad_status_name(got), t ? ad_tape_error(t) : "",
-                 ad_status_name(want));
+        fail_msg("line %d: %s: got %s (%s), want %s", line, what, ad_status_name(got),
+                 t ? ad_tape_error(t) : "", ad_status_name(want));
 }
 
 static void contains_at(const char *text, const char *part, int line)
 {
-    if (part && !strstr(text, part)) /* a null part: built without source sites */
+    if (*part && !strstr(text, part)) /* "": built without source sites */
         fail_msg("line %d: got \"%s\", want \"%s\" in it", line, text, part);
 }
 
-#define EQUAL(got, want) equal_at(got, want, #got, __LINE__)
+#define EQUAL(got, want)     equal_at(got, want, #got, __LINE__)
 #define STATUS(got, want, t) status_at(got, want, t, #got, __LINE__)
 #define CONTAINS(text, part) contains_at(text, part, __LINE__)
-#define TEXT_OF(x) #x
-#define LINE_TEXT(x) TEXT_OF(x)
+#define TEXT_OF(x)           #x
+#define LINE_TEXT(x)         TEXT_OF(x)
 #ifdef AD_NO_SITES
 #define HERE ""
 #else
 #define HERE __FILE__ ":" LINE_TEXT(__LINE__)
 #endif
+/* keeps HERE and the call after it on one line, which the formatter would part */
+#define ONE_LINE(...) __VA_ARGS__
 
-static const double numbers[24] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24};
+static const double numbers[24] = {1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12,
+                                   13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24};
 
 /* ---- a tape with something of every kind ---- */
 
@@ -65,7 +69,8 @@ static ad_var integers(ad_tape *t, int rank, const int64_t *shape, const int32_t
 static void record_fixture(struct fixture *f)
 {
     ad_tape *t = f->t;
-    const int64_t one[1] = {1}, two[1] = {2}, three[1] = {3}, four[1] = {4}, five[1] = {5}, s22[2] = {2, 2};
+    const int64_t one[1] = {1}, two[1] = {2}, three[1] = {3}, four[1] = {4}, five[1] = {5},
+                  s22[2] = {2, 2};
     f->stale = ad_input(t, 1);
     f->stale_v = doubles(t, 1, three);
     ad_reset(t);
@@ -78,7 +83,8 @@ static void record_fixture(struct fixture *f)
     f->m34 = doubles(t, 2, (const int64_t[]){3, 4});
     f->m52 = doubles(t, 2, (const int64_t[]){5, 2});
     f->t234 = doubles(t, 3, (const int64_t[]){2, 3, 4});
-    f->t343 = ad_reshape(ad_concat(3, (const ad_var[]){f->m34, f->m34, f->m34}, 0), 3, (const int64_t[]){3, 4, 3});
+    f->t343 = ad_reshape(ad_concat(3, (const ad_var[]){f->m34, f->m34, f->m34}, 0), 3,
+                         (const int64_t[]){3, 4, 3});
     f->t8 = doubles(t, 8, (const int64_t[]){2, 1, 1, 1, 1, 1, 1, 1});
     f->empty30 = ad_input_array(t, AD_F64, 2, (const int64_t[]){3, 0}, NULL);
     f->classes3 = integers(t, 1, three, (const int32_t[]){0, 1, 2});
@@ -98,7 +104,8 @@ static struct fixture *fixture_new(void)
     f->context = ad_context_new(&(ad_context_config){.allocator = &a});
     f->t = ad_tape_new(f->context);
     f->foreign = ad_tape_new(f->context);
-    f->param = ad_param_new("velocity", ad_tensor_from(f->context, AD_F64, 1, (const int64_t[]){3}, numbers), false);
+    f->param = ad_param_new(
+        "velocity", ad_tensor_from(f->context, AD_F64, 1, (const int64_t[]){3}, numbers), false);
     record_fixture(f);
     STATUS(ad_tape_status(f->t), AD_OK, f->t);
     STATUS(ad_tape_status(f->foreign), AD_OK, f->foreign);
@@ -111,10 +118,12 @@ static void fixture_free(struct fixture *f)
     ad_tape_free(f->foreign);
     ad_param_free(f->param);
     ad_context_free(f->context);
-    long blocks = f->memory.blocks, bytes = f->memory.bytes, wrong = f->memory.wrong_sizes, over = f->memory.overruns;
+    long blocks = f->memory.blocks, bytes = f->memory.bytes, wrong = f->memory.wrong_sizes,
+         over = f->memory.overruns;
     free(f);
     if (blocks || bytes || wrong || over)
-        fail_msg("%ld blocks of %ld bytes not given back, %ld with another size, %ld overrun", blocks, bytes, wrong, over);
+        fail_msg("%ld blocks of %ld bytes not given back, %ld with another size, %ld overrun",
+                 blocks, bytes, wrong, over);
 }
 
 static int set_up(void **state)
@@ -138,8 +147,15 @@ static void stays_failed(struct fixture *f, ad_status want)
     char text[600];
     int64_t nodes = ad_node_count(t);
     snprintf(text, sizeof text, "%s", ad_tape_error(t));
-    ad_var later[] = {ad_add(f->x, 1), ad_sum(f->v3), ad_input(t, 3), doubles(t, 1, (const int64_t[]){3}), ad_fma(f->x, 1, 2),
-                      ad_mul(f->v3, 2), ad_matmul(f->m34, f->m34), ad_use(t, f->param), ad_stop_gradient(f->x)};
+    ad_var later[] = {ad_add(f->x, 1),
+                      ad_sum(f->v3),
+                      ad_input(t, 3),
+                      doubles(t, 1, (const int64_t[]){3}),
+                      ad_fma(f->x, 1, 2),
+                      ad_mul(f->v3, 2),
+                      ad_matmul(f->m34, f->m34),
+                      ad_use(t, f->param),
+                      ad_stop_gradient(f->x)};
     for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
         EQUAL(ad_value(later[i]), NAN);
         STATUS(ad_backward(later[i]), want, t);
@@ -235,7 +251,7 @@ static ad_var compared(bool result, const struct fixture *f)
     return f->x;
 }
 
-#define BAD(name, status, text, call) \
+#define BAD(name, status, text, call)                                                              \
     static ad_var name(const struct fixture *f) { return call; }
 #include "bad_input.def"
 #undef BAD
@@ -259,11 +275,13 @@ static void bad_call_is_an_error(void **state)
     int64_t nodes = ad_node_count(f->t);
     ad_var y = bad->call(f);
     if (!y.tape)
-        fail_msg("got a null handle, want one of the tape; status %s", ad_status_name(ad_tape_status(f->t)));
+        fail_msg("got a null handle, want one of the tape; status %s",
+                 ad_status_name(ad_tape_status(f->t)));
     EQUAL(ad_value(y), NAN);
     ad_node_info info;
     for (int64_t i = nodes; i < ad_node_count(f->t); i++)
-        if (!ad_node_at(f->t, i, &info) && info.kind == AD_NODE_OPERATION && !strncmp(bad->text, info.operation, strlen(info.operation)))
+        if (!ad_node_at(f->t, i, &info) && info.kind == AD_NODE_OPERATION &&
+            !strncmp(bad->text, info.operation, strlen(info.operation)))
             fail_msg("node %d was recorded: %s", (int)i, info.operation);
     is_error(f, bad->status, bad->text, bad->site);
     fixture_free(f);
@@ -282,7 +300,7 @@ static void the_first_error_is_kept_with_its_own_line(void **state)
     ad_use(f->t, f->param);
     assert_null(strstr(ad_tape_error(f->t), __FILE__));
     is_error(f, AD_BAD_ARGUMENT, "assign: ", NULL);
-    const char *here = HERE; ad_matmul(f->m34, f->m52);
+    ONE_LINE(const char *here = HERE; ad_matmul(f->m34, f->m52);)
     ad_matmul(f->v3, f->m52);
     ad_assign(f->x, f->x);
     is_error(f, AD_BAD_SHAPE, "matmul: (3,4) x (5,2)", here);
@@ -357,8 +375,10 @@ static void splits_that_do_not_fit_are_errors(void **state)
 static void joining_nothing_gives_a_null_handle(void **state)
 {
     struct fixture *f = *state;
-    const ad_var nothing[] = {ad_concat(0, &f->v3, 0), ad_concat(-1, &f->v3, 0), ad_concat(2, NULL, 0), ad_stack(0, &f->v3, 0),
-                              ad_stack(2, NULL, 0), ad_sum_n(2, NULL), ad_prod_n(-1, &f->v3), ad_apply(AD_OP_sin, 1, NULL)};
+    const ad_var nothing[] = {ad_concat(0, &f->v3, 0), ad_concat(-1, &f->v3, 0),
+                              ad_concat(2, NULL, 0),   ad_stack(0, &f->v3, 0),
+                              ad_stack(2, NULL, 0),    ad_sum_n(2, NULL),
+                              ad_prod_n(-1, &f->v3),   ad_apply(AD_OP_sin, 1, NULL)};
     for (size_t i = 0; i < sizeof nothing / sizeof *nothing; i++) {
         EQUAL(ad_value(nothing[i]), NAN);
         assert_true(ad_backward(nothing[i]) != AD_OK || !nothing[i].tape);
@@ -455,7 +475,8 @@ static void a_tape_without_memory_reports_it_everywhere(void **state)
     assert_non_null(t);
     STATUS(ad_tape_status(t), AD_NO_MEMORY, t);
     CONTAINS(ad_tape_error(t), "out of memory");
-    ad_var x = ad_input(t, 1), v = ad_input_array(t, AD_F64, 1, three, numbers), y = ad_add(ad_sum(v), ad_sin(x));
+    ad_var x = ad_input(t, 1), v = ad_input_array(t, AD_F64, 1, three, numbers),
+           y = ad_add(ad_sum(v), ad_sin(x));
     ad_use(t, f->param);
     ad_mark mark = ad_mark_here(t);
     ad_reset(t);
@@ -546,7 +567,8 @@ static void backward_from_what_cannot_be_is_an_error(void **state)
 {
     struct fixture *f = *state;
     STATUS(ad_backward(f->m34), AD_BAD_SHAPE, f->t);
-    is_error(f, AD_BAD_SHAPE, "backward: from shape (3,4): reduce it to a scalar, or give seeds to ad_vjp", NULL);
+    is_error(f, AD_BAD_SHAPE,
+             "backward: from shape (3,4): reduce it to a scalar, or give seeds to ad_vjp", NULL);
     STATUS(ad_vjp(1, &f->classes3, NULL), AD_BAD_DTYPE, f->t);
     is_error(f, AD_BAD_DTYPE, "backward: from an int32 tensor", NULL);
     STATUS(ad_backward(f->stale), AD_STALE, f->t);
@@ -599,10 +621,7 @@ static ad_var product(const ad_var *x, void *user)
     return user ? (ad_var){0} : ad_mul(x[0], x[1]);
 }
 
-static void products(const ad_var *x, ad_var *y, void *user)
-{
-    y[0] = product(x, user);
-}
+static void products(const ad_var *x, ad_var *y, void *user) { y[0] = product(x, user); }
 
 static void derivatives_of_functions_check_their_arguments(void **state)
 {
@@ -628,12 +647,14 @@ static void programs_that_cannot_be_captured_are_errors(void **state)
 {
     struct fixture *f = *state;
     ad_tape *t = f->t;
-    const char *here = HERE; ad_var x = ad_input(t, 3); ad_var y = ad_mul(x, f->x), in[1] = {f->x}, out[1] = {y};
+    ONE_LINE(const char *here = HERE; ad_var x = ad_input(t, 3);)
+    ad_var y = ad_mul(x, f->x), in[1] = {f->x}, out[1] = {y};
     assert_null(ad_program_capture(t, 1, in, 1, out, AD_GRADIENT));
     is_error(f, AD_NOT_RECORDED, "program: input node ", here);
     out[0] = ad_sin(f->v3);
     assert_null(ad_program_capture(t, 0, NULL, 1, out, AD_VALUES));
-    is_error(f, AD_NOT_RECORDED, "program: input node 3 is used but not among the inputs listed", NULL);
+    is_error(f, AD_NOT_RECORDED, "program: input node 3 is used but not among the inputs listed",
+             NULL);
     out[0] = ad_sin(f->v3);
     assert_null(ad_program_capture(t, 1, &f->v3, 1, out, AD_GRADIENT));
     is_error(f, AD_BAD_SHAPE, "program: AD_GRADIENT needs a first output that is a scalar", NULL);
@@ -693,10 +714,12 @@ static void slots_that_are_not_there_are_refused(void **state)
 {
     struct fixture *f = *state;
     ad_var in[2] = {f->x, f->v3}, out[1] = {ad_mul(f->x, ad_sum(ad_mul(f->v3, f->state)))};
-    ad_program *p = ad_program_capture(f->t, 2, in, 1, out, AD_GRADIENT), *values = ad_program_capture(f->t, 2, in, 1, out, AD_VALUES);
+    ad_program *p = ad_program_capture(f->t, 2, in, 1, out, AD_GRADIENT),
+               *values = ad_program_capture(f->t, 2, in, 1, out, AD_VALUES);
     ad_workspace *w = ad_workspace_new(p), *v = ad_workspace_new(values);
     const int64_t three[1] = {3}, four[1] = {4};
-    ad_tensor *t3 = ad_tensor_from(f->context, AD_F64, 1, three, numbers), *t4 = ad_tensor_new(f->context, AD_F64, 1, four),
+    ad_tensor *t3 = ad_tensor_from(f->context, AD_F64, 1, three, numbers),
+              *t4 = ad_tensor_new(f->context, AD_F64, 1, four),
               *f3 = ad_tensor_new(f->context, AD_F32, 1, three);
     double read[8];
     assert_int_equal(ad_program_input_size(p, 2), -1);
@@ -744,7 +767,8 @@ static void slots_that_are_not_there_are_refused(void **state)
 static void tensors_that_cannot_be_are_null(void **state)
 {
     (void)state;
-    const int64_t nine[9] = {1, 1, 1, 1, 1, 1, 1, 1, 1}, negative[1] = {-1}, huge[3] = {(int64_t)1 << 30, (int64_t)1 << 30, 9}, s[2] = {2, 3};
+    const int64_t nine[9] = {1, 1, 1, 1, 1, 1, 1, 1, 1}, negative[1] = {-1},
+                  huge[3] = {(int64_t)1 << 30, (int64_t)1 << 30, 9}, s[2] = {2, 3};
     assert_null(ad_tensor_new(NULL, AD_F64, 9, nine));
     assert_null(ad_tensor_new(NULL, AD_F64, -1, nine));
     assert_null(ad_tensor_new(NULL, AD_F64, 1, negative));
@@ -752,7 +776,8 @@ static void tensors_that_cannot_be_are_null(void **state)
     assert_null(ad_tensor_new(NULL, AD_F64, 1, NULL));
     assert_null(ad_tensor_new(NULL, (ad_dtype)5, 2, s));
     assert_null(ad_tensor_from(NULL, AD_F64, 2, s, NULL));
-    ad_tensor *t = ad_tensor_from(NULL, AD_F64, 2, s, numbers), *other = ad_tensor_new(NULL, AD_F64, 1, s),
+    ad_tensor *t = ad_tensor_from(NULL, AD_F64, 2, s, numbers),
+              *other = ad_tensor_new(NULL, AD_F64, 1, s),
               *floats = ad_tensor_new(NULL, AD_F32, 2, s);
     assert_null(ad_tensor_permuted(t, (const int[]){0, 0}));
     assert_null(ad_tensor_permuted(t, (const int[]){0, 2}));
@@ -842,14 +867,17 @@ static void empty_tensors_are_legal_where_they_mean_something(void **state)
     assert_int_equal(ad_size(ad_softmax(e, 1)), 0);
     assert_int_equal(ad_size(ad_cumsum(none, 0)), 0);
     assert_int_equal(ad_size(ad_reshape(e, 3, (const int64_t[]){2, 0, 7})), 0);
-    assert_int_equal(ad_size(ad_take(f->m34, 0, ad_constant_array(t, AD_I32, 1, (const int64_t[]){0}, NULL))), 0);
+    assert_int_equal(
+        ad_size(ad_take(f->m34, 0, ad_constant_array(t, AD_I32, 1, (const int64_t[]){0}, NULL))),
+        0);
     assert_int_equal(ad_size(ad_pad(none, (const int64_t[]){1}, (const int64_t[]){2}, 5)), 3);
     assert_int_equal(ad_size(ad_sum_axes(e, 1, (const int[]){0}, false)), 0);
     assert_int_equal(ad_size(ad_sum_axes(e, 1, (const int[]){1}, false)), 3);
     assert_int_equal(ad_size(ad_repeat(f->v3, 0, 0)), 0);
     assert_int_equal(ad_size(ad_random_normal(t, 0, AD_F64, 1, (const int64_t[]){0})), 0);
     assert_int_equal(ad_size(ad_random_permutation(t, 0, 0)), 0);
-    STATUS(ad_backward(ad_add(ad_sum(z), ad_add(ad_sum(ad_exp(e)), ad_sum(ad_mul(none, none))))), AD_OK, t);
+    STATUS(ad_backward(ad_add(ad_sum(z), ad_add(ad_sum(ad_exp(e)), ad_sum(ad_mul(none, none))))),
+           AD_OK, t);
     STATUS(ad_grad_read(e, out), AD_OK, t);
     STATUS(ad_grad_read(f->v3, out), AD_OK, t);
     EQUAL(out[2], 0);
@@ -890,8 +918,17 @@ static void slices_clamp_as_in_python(void **state)
     static const struct {
         int64_t start, stop, step, size;
         double first;
-    } slices[] = {{0, 99, 1, 4, 1}, {-2, 99, 1, 2, 3}, {-99, 2, 1, 2, 1}, {3, 1, 1, 0, 0}, {99, 100, 1, 0, 0}, {0, 4, 3, 2, 1}, {0, 4, INT64_MAX, 1, 1},
-                  {3, INT64_MIN, -1, 4, 4}, {-1, 0, -2, 2, 4}, {99, INT64_MIN, INT64_MIN, 1, 4}, {INT64_MIN, INT64_MAX, 1, 4, 1}};
+    } slices[] = {{0, 99, 1, 4, 1},
+                  {-2, 99, 1, 2, 3},
+                  {-99, 2, 1, 2, 1},
+                  {3, 1, 1, 0, 0},
+                  {99, 100, 1, 0, 0},
+                  {0, 4, 3, 2, 1},
+                  {0, 4, INT64_MAX, 1, 1},
+                  {3, INT64_MIN, -1, 4, 4},
+                  {-1, 0, -2, 2, 4},
+                  {99, INT64_MIN, INT64_MIN, 1, 4},
+                  {INT64_MIN, INT64_MAX, 1, 4, 1}};
     for (size_t i = 0; i < sizeof slices / sizeof *slices; i++) {
         ad_var y = ad_slice(f->v4, 0, slices[i].start, slices[i].stop, slices[i].step);
         assert_int_equal(ad_size(y), slices[i].size);

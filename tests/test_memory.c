@@ -1,8 +1,10 @@
-/* test_memory.c - running out of memory, at every single allocation: reported, nothing lost, nothing broken
+/* test_memory.c - running out of memory, at every single allocation: reported, nothing lost,
+ * nothing broken
  *
- * A scenario uses every part of the library once. It is run with an allocator whose k-th call fails, for
- * k = 0, 1, 2 ... until it comes through, with and without address space that is reserved first. Arenas are made
- * so small here that each request of theirs is a call of the allocator. */
+ * A scenario uses every part of the library once. It is run with an allocator whose k-th call
+ * fails, for k = 0, 1, 2 ... until it comes through, with and without address space that is
+ * reserved first. Arenas are made so small here that each request of theirs is a call of the
+ * allocator. */
 #define AD_SMALL_CHUNKS
 #include "memory.c" /* in place of the library's, which the linker then leaves out */
 /* first, since it asks for more of the system's headers */
@@ -14,11 +16,13 @@
 /* after the above */
 #include <cmocka.h>
 
-static const double numbers[24] = {1, -2, 3, -4, 5, -6, 7, -8, 9, -10, 11, -12, 13, -14, 15, -16, 17, -18, 19, -20, 21, -22, 23, -24};
+static const double numbers[24] = {1,  -2,  3,  -4,  5,  -6,  7,  -8,  9,  -10, 11, -12,
+                                   13, -14, 15, -16, 17, -18, 19, -20, 21, -22, 23, -24};
 static const int32_t ints[6] = {0, 1, 1, 0, 1, 0};
-static const int64_t s3[1] = {3}, s23[2] = {2, 3}, s32[2] = {3, 2}, s2[1] = {2}, s223[3] = {2, 2, 3};
+static const int64_t s3[1] = {3}, s23[2] = {2, 3}, s32[2] = {3, 2}, s2[1] = {2},
+                     s223[3] = {2, 2, 3};
 
-/* ---- the scenarios: each gives a status, and adds numbers to a sum that shows whether all is right ---- */
+/* ---- scenarios: each gives a status, and adds to a sum that shows whether all is right ---- */
 
 typedef struct stage {
     const ad_context *context;
@@ -61,13 +65,15 @@ static ad_status scalars(stage *s)
 static ad_var families(stage *s, ad_var a, ad_var w)
 {
     ad_tape *t = s->t;
-    ad_var classes = ad_constant_array(t, AD_I32, 1, s2, ints), index = ad_constant_array(t, AD_I32, 2, s23, ints), parts[3];
+    ad_var classes = ad_constant_array(t, AD_I32, 1, s2, ints),
+           index = ad_constant_array(t, AD_I32, 2, s23, ints), parts[3];
     ad_split(a, 3, 1, parts);
     const ad_var all[] = {
         ad_sum(ad_mul(ad_exp(a), ad_sub(w, 1))),
         ad_where(ad_less(ad_sum(a), 0), ad_mean(a), ad_prod(a)),
         ad_sum(ad_matmul(a, ad_transpose(a))),
-        ad_sum(ad_matmul(ad_reshape(ad_concat(2, (const ad_var[]){a, a}, 0), 3, s223), ad_permute(a, (const int[]){1, 0}))),
+        ad_sum(ad_matmul(ad_reshape(ad_concat(2, (const ad_var[]){a, a}, 0), 3, s223),
+                         ad_permute(a, (const int[]){1, 0}))),
         ad_sum(ad_outer(w, w)),
         ad_dot(w, w),
         ad_sum(ad_amax_axes(a, 1, (const int[]){0}, true)),
@@ -119,7 +125,8 @@ static ad_status tensors(stage *s)
     ad_status status = borrowed && turned ? AD_OK : AD_NO_MEMORY;
     ad_scope_push(t, "tensors");
     ad_var a = ad_input_array(t, AD_F64, 2, s23, numbers), w = ad_use(t, s->param);
-    ad_var y = ad_add(families(s, a, w), status ? ad_constant(0) : ad_sum(ad_mul(ad_bind(t, turned), 2)));
+    ad_var y =
+        ad_add(families(s, a, w), status ? ad_constant(0) : ad_sum(ad_mul(ad_bind(t, turned), 2)));
     ad_scope_pop(t);
     ad_pause(t);
     s->sum += ad_value(ad_sum(ad_mul(a, 3)));
@@ -133,7 +140,8 @@ static ad_status tensors(stage *s)
         status = ad_grad_read(a, g);
     for (int i = 0; i < 6; i++)
         s->sum += g[i];
-    ad_tensor *copy = status ? NULL : ad_read_tensor(a), *gradient = status ? NULL : ad_grad_tensor(w);
+    ad_tensor *copy = status ? NULL : ad_read_tensor(a),
+              *gradient = status ? NULL : ad_grad_tensor(w);
     if (!status && (!copy || !gradient))
         status = AD_NO_MEMORY;
     ad_tensor_free(copy);
@@ -146,8 +154,10 @@ static ad_status tensors(stage *s)
 static ad_status derivatives(stage *s)
 {
     ad_tape *t = s->t;
-    ad_var a = ad_input_array(t, AD_F64, 2, s23, numbers), x = ad_input(t, .5), w = ad_use(t, s->param);
-    ad_var y = ad_add(families(s, a, w), ad_mul(ad_exp(x), ad_sum(ad_square(a)))), in[2] = {a, x}, g[2] = {{0}}, h;
+    ad_var a = ad_input_array(t, AD_F64, 2, s23, numbers), x = ad_input(t, .5),
+           w = ad_use(t, s->param);
+    ad_var y = ad_add(families(s, a, w), ad_mul(ad_exp(x), ad_sum(ad_square(a)))), in[2] = {a, x},
+           g[2] = {{0}}, h;
     double tangents[12] = {1, 2, 3}, first[2] = {1, 2}, out[2] = {0}, products[6] = {0}, scalar = 0;
     const double *const seeds[2] = {tangents, first};
     double *const results[1] = {out}, *const hvp[2] = {products, &scalar};
@@ -192,7 +202,8 @@ static ad_status programs(stage *s)
 {
     ad_tape *t = s->t;
     ad_scope_push(t, "step");
-    ad_var x[2] = {ad_input(t, .5), ad_input_array(t, AD_F64, 2, s23, numbers)}, w = ad_use(t, s->param);
+    ad_var x[2] = {ad_input(t, .5), ad_input_array(t, AD_F64, 2, s23, numbers)},
+           w = ad_use(t, s->param);
     ad_var y = ad_add(families(s, x[1], w), ad_exp(x[0]));
     ad_scope_pop(t);
     ad_lt(x[0], 2);
@@ -211,28 +222,30 @@ static ad_status programs(stage *s)
     return status;
 }
 
-
 static bool half_value(void *user, int n, const ad_array *a, ad_array *y)
 {
     for (int64_t i = 0; !user && n && i < y->size; i++)
         y->data[i] = a[0].data[i] / 2;
     return true;
 }
-static bool half_adjoint(void *user, int n, const ad_array *a, const ad_array *y, const ad_array *dy, ad_array *da)
+static bool half_adjoint(void *user, int n, const ad_array *a, const ad_array *y,
+                         const ad_array *dy, ad_array *da)
 {
     (void)a;
     for (int64_t i = 0; !user && n && i < y->size; i++)
         da[0].data[i] += dy->data[i] / 2;
     return true;
 }
-static bool half_tangent(void *user, int n, const ad_array *a, const ad_array *y, const ad_array *da, ad_array *dy)
+static bool half_tangent(void *user, int n, const ad_array *a, const ad_array *y,
+                         const ad_array *da, ad_array *dy)
 {
     (void)a;
     for (int64_t i = 0; !user && n && i < y->size; i++)
         dy->data[i] = da[0].data[i] / 2;
     return true;
 }
-static const ad_operation half = {.name = "half", .value = half_value, .adjoint = half_adjoint, .tangent = half_tangent};
+static const ad_operation half = {
+    .name = "half", .value = half_value, .adjoint = half_adjoint, .tangent = half_tangent};
 
 static ad_status odds(stage *s)
 {
@@ -258,13 +271,15 @@ static ad_status odds(stage *s)
     ad_retain(y);
     ad_mark_here(t);
     if (!status)
-        status = ad_backward(ad_add(sum, ad_sum(ad_mul(y, ad_input_array(t, AD_F64, 1, s3, numbers)))));
+        status =
+            ad_backward(ad_add(sum, ad_sum(ad_mul(y, ad_input_array(t, AD_F64, 1, s3, numbers)))));
     double out = 0, *const results[1] = {&out};
     ad_var z = ad_sum(y);
     if (!status)
         status = ad_jvp(1, &v, (const double *const[]){numbers}, 1, &z, results, 1);
     s->sum += ad_value(z) + out;
-    ad_tensor *from = ad_tensor_from(s->context, AD_F64, 2, s23, numbers), *part = ad_tensor_sliced(from, 1, 2, INT64_MIN, -1);
+    ad_tensor *from = ad_tensor_from(s->context, AD_F64, 2, s23, numbers),
+              *part = ad_tensor_sliced(from, 1, 2, INT64_MIN, -1);
     if (!from || !part || ad_tensor_copy(part, from))
         status = AD_NO_MEMORY;
     ad_tensor_free(from);
@@ -281,7 +296,8 @@ typedef ad_status scene(stage *s);
 
 static ad_status play(scene *play_scene, probe *memory, const ad_allocator *allocator, double *sum)
 {
-    ad_context *c = ad_context_new(&(ad_context_config){.allocator = allocator, .checksum_borrowed = true});
+    ad_context *c =
+        ad_context_new(&(ad_context_config){.allocator = allocator, .checksum_borrowed = true});
     if (!c)
         return AD_NO_MEMORY;
     stage s = {.context = c, .t = ad_tape_new(c)};
@@ -303,8 +319,9 @@ static ad_status play(scene *play_scene, probe *memory, const ad_allocator *allo
 static void check_balance(const probe *p, long k)
 {
     if (p->blocks || p->bytes || p->wrong_sizes || p->overruns)
-        fail_msg("call %ld failed: %ld blocks of %ld bytes not given back, %ld with another size, %ld overrun", k, p->blocks, p->bytes,
-                 p->wrong_sizes, p->overruns);
+        fail_msg("call %ld failed: %ld blocks of %ld bytes not given back, %ld with another size, "
+                 "%ld overrun",
+                 k, p->blocks, p->bytes, p->wrong_sizes, p->overruns);
 }
 
 static void fail_at_every_call(scene *one)
@@ -329,8 +346,9 @@ static void fail_at_every_call(scene *one)
             status = play(one, &p, &a, &sum);
             /* address space that cannot be reserved is done without: copying instead */
             if (status != AD_NO_MEMORY && !(status == AD_OK && p.reserve_failed && sum == want))
-                fail_msg("%s, call %ld of %ld failed: got %s, sum %.17g; want AD_NO_MEMORY", reserving ? "reserving" : "copying", k, calls,
-                         ad_status_name(status), sum);
+                fail_msg("%s, call %ld of %ld failed: got %s, sum %.17g; want AD_NO_MEMORY",
+                         reserving ? "reserving" : "copying", k, calls, ad_status_name(status),
+                         sum);
             check_balance(&p, k);
         }
     }
@@ -377,7 +395,9 @@ static void a_tape_recovers_from_every_failure_by_reset(void **state)
         for (long k = 0; !through; k++) {
             p.fail_at = -1;
             ad_tape *t = ad_tape_new(c);
-            stage s = {.context = c, .t = t, .param = ad_param_new("w", ad_tensor_from(c, AD_F64, 1, s3, numbers), true)};
+            stage s = {.context = c,
+                       .t = t,
+                       .param = ad_param_new("w", ad_tensor_from(c, AD_F64, 1, s3, numbers), true)};
             p.fail_at = p.calls + k;
             p.failed = 0;
             through = tensors(&s) == AD_OK && !p.failed;

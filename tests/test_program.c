@@ -1,4 +1,5 @@
-/* test_program.c - programs: captured once, run at new inputs, with parameters, states, guards and draws */
+/* test_program.c - programs: captured once, run at new inputs, with parameters, states, guards and
+ * draws */
 #include "allocator.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,27 +24,30 @@ static void close_at(double got, double want, const char *what, int line)
 static void status_at(ad_status got, ad_status want, const char *text, const char *what, int line)
 {
     if (got != want)
-        fail_msg("line %d: %s: got %s (%s), want %s", line, what, ad_status_name(got), text, ad_status_name(want));
+        fail_msg("line %d: %s: got %s (%s), want %s", line, what, ad_status_name(got), text,
+                 ad_status_name(want));
 }
 
 static void contains_at(const char *text, const char *part, int line)
 {
-    if (part && !strstr(text, part)) /* a null part: built without source sites */
+    if (*part && !strstr(text, part)) /* "": built without source sites */
         fail_msg("line %d: got \"%s\", want \"%s\" in it", line, text, part);
 }
 
-#define EQUAL(got, want) equal_at(got, want, #got, __LINE__)
-#define CLOSE(got, want) close_at(got, want, #got, __LINE__)
+#define EQUAL(got, want)     equal_at(got, want, #got, __LINE__)
+#define CLOSE(got, want)     close_at(got, want, #got, __LINE__)
 #define STATUS(got, want, t) status_at(got, want, ad_tape_error(t), #got, __LINE__)
-#define RAN(got, want, w) status_at(got, want, ad_workspace_error(w), #got, __LINE__)
+#define RAN(got, want, w)    status_at(got, want, ad_workspace_error(w), #got, __LINE__)
 #define CONTAINS(text, part) contains_at(text, part, __LINE__)
-#define TEXT_OF(x) #x
-#define LINE_TEXT(x) TEXT_OF(x)
+#define TEXT_OF(x)           #x
+#define LINE_TEXT(x)         TEXT_OF(x)
 #ifdef AD_NO_SITES
 #define HERE ""
 #else
 #define HERE __FILE__ ":" LINE_TEXT(__LINE__)
 #endif
+/* keeps HERE and the call after it on one line, which the formatter would part */
+#define ONE_LINE(...) __VA_ARGS__
 
 static const int64_t three[1] = {3}, two_by_three[2] = {2, 3};
 static const double counting[6] = {1, 2, 3, 4, 5, 6};
@@ -60,7 +64,8 @@ static int tear_down(void **state)
     return 0;
 }
 
-static ad_program *captured(ad_tape *t, int n, const ad_var *in, int m, const ad_var *out, int flags)
+static ad_program *captured(ad_tape *t, int n, const ad_var *in, int m, const ad_var *out,
+                            int flags)
 {
     ad_program *p = ad_program_capture(t, n, in, m, out, flags);
     if (!p)
@@ -73,10 +78,7 @@ static ad_param *vector_param(const char *name, const double *values, bool train
     return ad_param_new(name, ad_tensor_from(NULL, AD_F64, 1, three, values), trainable);
 }
 
-static double element(ad_param *p, int64_t i)
-{
-    return ad_tensor_get(ad_param_value(p), &i);
-}
+static double element(ad_param *p, int64_t i) { return ad_tensor_get(ad_param_value(p), &i); }
 
 /* ---- inputs and outputs ---- */
 
@@ -115,15 +117,20 @@ static ad_var model(const ad_var *x, ad_param *p)
     const int64_t column[2] = {3, 1};
     ad_var w = ad_use(x[0].tape, p), m = ad_matmul(ad_tanh(x[1]), ad_reshape(w, 2, column));
     ad_var s = ad_softmax(ad_concat(2, (const ad_var[]){m, ad_mul(m, x[0])}, 1), 1);
-    ad_var picked = ad_take(x[1], 1, ad_constant_array(x[0].tape, AD_I32, 1, (const int64_t[]){2}, (const int32_t[]){2, 0}));
-    return ad_add(ad_sum(ad_mul(s, picked)), ad_fma(ad_norm(w), ad_at(x[1], (const int64_t[]){1, 2}), ad_logsumexp(ad_permute(x[1], (const int[]){1, 0}))));
+    ad_var picked = ad_take(
+        x[1], 1,
+        ad_constant_array(x[0].tape, AD_I32, 1, (const int64_t[]){2}, (const int32_t[]){2, 0}));
+    return ad_add(ad_sum(ad_mul(s, picked)),
+                  ad_fma(ad_norm(w), ad_at(x[1], (const int64_t[]){1, 2}),
+                         ad_logsumexp(ad_permute(x[1], (const int[]){1, 0}))));
 }
 
 static void values_and_gradients_are_those_of_the_tape(void **state)
 {
     ad_tape *t = *state;
     ad_param *p = vector_param("w", counting, true);
-    ad_var x[2] = {ad_input(t, 1), ad_input_array(t, AD_F64, 2, two_by_three, counting)}, y = model(x, p);
+    ad_var x[2] = {ad_input(t, 1), ad_input_array(t, AD_F64, 2, two_by_three, counting)},
+           y = model(x, p);
     ad_program *program = captured(t, 2, x, 1, &y, AD_GRADIENT);
     ad_workspace *w = ad_workspace_new(program);
     assert_int_equal(ad_program_input_size(program, 1), 6);
@@ -135,7 +142,8 @@ static void values_and_gradients_are_those_of_the_tape(void **state)
             in[i] = sin(1.0 + i + 3 * run);
         RAN(ad_run(w, in, out), AD_OK, w);
         ad_reset(t);
-        ad_var at[2] = {ad_input(t, in[0]), ad_input_array(t, AD_F64, 2, two_by_three, in + 1)}, z = model(at, p);
+        ad_var at[2] = {ad_input(t, in[0]), ad_input_array(t, AD_F64, 2, two_by_three, in + 1)},
+               z = model(at, p);
         STATUS(ad_backward(z), AD_OK, t);
         EQUAL(out[0], ad_value(z));
         EQUAL(out[1], ad_grad(at[0]));
@@ -170,7 +178,8 @@ static void inputs_may_be_double_or_float_tensors(void **state)
     EQUAL(out[1], 6.5);
     EQUAL(out[7], .5 + 3.5);
     ad_tensor *df = ad_tensor_from(NULL, AD_F64, 2, two_by_three, counting);
-    ad_tensor *wide = ad_tensor_from(NULL, AD_F32, 1, (const int64_t[]){6}, (const float[]){1, 9, 2, 9, 3, 9});
+    ad_tensor *wide =
+        ad_tensor_from(NULL, AD_F32, 1, (const int64_t[]){6}, (const float[]){1, 9, 2, 9, 3, 9});
     ad_tensor *strided = ad_tensor_sliced(wide, 0, 0, 6, 2);
     RAN(ad_workspace_set(w, 0, df), AD_OK, w);
     RAN(ad_workspace_set(w, 1, strided), AD_OK, w);
@@ -252,7 +261,8 @@ static void outputs_may_be_inputs_and_constants(void **state)
 static void what_outputs_do_not_need_is_left_out(void **state)
 {
     ad_tape *t = *state;
-    ad_var x = ad_input(t, 2), unused = ad_input(t, 3), v = ad_input_array(t, AD_F64, 1, three, counting);
+    ad_var x = ad_input(t, 2), unused = ad_input(t, 3),
+           v = ad_input_array(t, AD_F64, 1, three, counting);
     ad_mul(unused, x);
     ad_var y = ad_add(ad_sin(x), 1);
     ad_sum(ad_mul(v, unused));
@@ -299,7 +309,8 @@ static void nothing_is_allocated_from_the_second_run_on(void **state)
     ad_context *c = ad_context_new(&(ad_context_config){.allocator = &a});
     ad_tape *t = ad_tape_new(c);
     ad_param *param = ad_param_new("w", ad_tensor_from(c, AD_F64, 1, three, counting), true);
-    ad_var x[2] = {ad_input(t, 1), ad_input_array(t, AD_F64, 2, two_by_three, counting)}, y = model(x, param);
+    ad_var x[2] = {ad_input(t, 1), ad_input_array(t, AD_F64, 2, two_by_three, counting)},
+           y = model(x, param);
     ad_var w = ad_use(t, param);
     STATUS(ad_assign(w, ad_sub(w, ad_mul(ad_grad_of(y, w), .01))), AD_OK, t);
     ad_program *p = captured(t, 2, x, 1, &y, AD_GRADIENT);
@@ -355,7 +366,8 @@ static void states_swap_because_writes_come_after_all_reads(void **state)
 static void states_may_be_assigned_views_and_numbers_of_themselves(void **state)
 {
     ad_tape *t = *state;
-    ad_param *p = vector_param("ring", counting, false), *n = ad_param_new("count", ad_tensor_new(NULL, AD_F64, 0, NULL), false);
+    ad_param *p = vector_param("ring", counting, false),
+             *n = ad_param_new("count", ad_tensor_new(NULL, AD_F64, 0, NULL), false);
     ad_var ring = ad_use(t, p), count = ad_use(t, n);
     STATUS(ad_assign(ring, ad_flip(ring, 0)), AD_OK, t);
     STATUS(ad_assign(count, ad_add(count, 1)), AD_OK, t);
@@ -398,24 +410,30 @@ static void what_a_run_puts_out_is_from_before_the_commit(void **state)
 static ad_var loss_of(ad_tape *t, ad_var w, ad_var x)
 {
     (void)t;
-    return ad_mean(ad_square(ad_sub(ad_sum_axes(ad_mul(ad_tanh(w), x), 1, (const int[]){1}, false), 1)));
+    return ad_mean(
+        ad_square(ad_sub(ad_sum_axes(ad_mul(ad_tanh(w), x), 1, (const int[]){1}, false), 1)));
 }
 
 static void adam_as_one_program_is_adam_by_hand(void **state)
 {
     ad_tape *t = *state;
-    const double b1 = .9, b2 = .999, rate = .05, epsilon = 1e-8, start[3] = {.1, -.2, .3}, zero[3] = {0};
-    ad_param *pw = vector_param("w", start, true), *pm = vector_param("m", zero, false), *pv = vector_param("v", zero, false),
+    const double b1 = .9, b2 = .999, rate = .05, epsilon = 1e-8, start[3] = {.1, -.2, .3},
+                 zero[3] = {0};
+    ad_param *pw = vector_param("w", start, true), *pm = vector_param("m", zero, false),
+             *pv = vector_param("v", zero, false),
              *pt = ad_param_new("t", ad_tensor_new(NULL, AD_F64, 0, NULL), false);
-    ad_var x = ad_input_array(t, AD_F64, 2, two_by_three, counting), w = ad_use(t, pw), m = ad_use(t, pm), v = ad_use(t, pv),
-           step = ad_use(t, pt), loss = loss_of(t, w, x), g = ad_grad_of(loss, w);
-    ad_var m1 = ad_add(ad_mul(b1, m), ad_mul(1 - b1, g)), v1 = ad_add(ad_mul(b2, v), ad_mul(1 - b2, ad_square(g)));
+    ad_var x = ad_input_array(t, AD_F64, 2, two_by_three, counting), w = ad_use(t, pw),
+           m = ad_use(t, pm), v = ad_use(t, pv), step = ad_use(t, pt), loss = loss_of(t, w, x),
+           g = ad_grad_of(loss, w);
+    ad_var m1 = ad_add(ad_mul(b1, m), ad_mul(1 - b1, g)),
+           v1 = ad_add(ad_mul(b2, v), ad_mul(1 - b2, ad_square(g)));
     ad_var t1 = ad_add(step, 1);
     ad_var mh = ad_div(m1, ad_sub(1, ad_pow(b1, t1))), vh = ad_div(v1, ad_sub(1, ad_pow(b2, t1)));
     ad_assign(m, m1);
     ad_assign(v, v1);
     ad_assign(step, t1);
-    STATUS(ad_assign(w, ad_sub(w, ad_mul(rate, ad_div(mh, ad_add(ad_sqrt(vh), epsilon))))), AD_OK, t);
+    STATUS(ad_assign(w, ad_sub(w, ad_mul(rate, ad_div(mh, ad_add(ad_sqrt(vh), epsilon))))), AD_OK,
+           t);
     ad_program *p = captured(t, 1, &x, 1, &loss, AD_VALUES);
     ad_workspace *ws = ad_workspace_new(p);
     assert_int_equal(ad_program_parameter_count(p), 4);
@@ -426,7 +444,8 @@ static void adam_as_one_program_is_adam_by_hand(void **state)
         for (int i = 0; i < 6; i++)
             in[i] = cos(i + .1 * k);
         ad_reset(t); /* by hand */
-        ad_var at = ad_input_array(t, AD_F64, 1, three, hw), l = loss_of(t, at, ad_constant_array(t, AD_F64, 2, two_by_three, in));
+        ad_var at = ad_input_array(t, AD_F64, 1, three, hw),
+               l = loss_of(t, at, ad_constant_array(t, AD_F64, 2, two_by_three, in));
         STATUS(ad_backward(l), AD_OK, t);
         STATUS(ad_grad_read(at, hg), AD_OK, t);
         RAN(ad_run(ws, in, &out), AD_OK, ws);
@@ -434,7 +453,8 @@ static void adam_as_one_program_is_adam_by_hand(void **state)
         for (int i = 0; i < 3; i++) {
             hm[i] = b1 * hm[i] + (1 - b1) * hg[i];
             hv[i] = b2 * hv[i] + (1 - b2) * (hg[i] * hg[i]);
-            hw[i] -= rate * ((hm[i] / (1 - pow(b1, k))) / (sqrt(hv[i] / (1 - pow(b2, k))) + epsilon));
+            hw[i] -=
+                rate * ((hm[i] / (1 - pow(b1, k))) / (sqrt(hv[i] / (1 - pow(b2, k))) + epsilon));
             if (!(fabs(element(pw, i) - hw[i]) <= 1e-12))
                 fail_msg("step %d, w[%d]: got %.17g, want %.17g", k, i, element(pw, i), hw[i]);
         }
@@ -456,7 +476,8 @@ static void a_workspace_can_be_bound_to_tensors_of_its_own(void **state)
     STATUS(ad_assign(w, ad_mul(w, 2)), AD_OK, t);
     ad_program *program = captured(t, 0, NULL, 1, &y, AD_GRADIENT);
     ad_workspace *own = ad_workspace_new(program), *shared = ad_workspace_new(program);
-    ad_tensor *mine = ad_tensor_from(NULL, AD_F64, 1, three, (const double[]){10, 20, 30}), *again = ad_tensor_new(NULL, AD_F64, 1, three);
+    ad_tensor *mine = ad_tensor_from(NULL, AD_F64, 1, three, (const double[]){10, 20, 30}),
+              *again = ad_tensor_new(NULL, AD_F64, 1, three);
     RAN(ad_workspace_bind(own, 0, again), AD_OK, own);
     RAN(ad_workspace_bind(own, 0, mine), AD_OK, own);
     ad_tensor_free(again);
@@ -488,7 +509,7 @@ static void a_comparison_that_flips_asks_for_a_new_tape(void **state)
     ad_tape *t = *state;
     ad_param *p = vector_param("s", counting, false);
     ad_var x = ad_input(t, 2), s = ad_use(t, p);
-    const char *here = HERE; bool less = ad_lt(x, 3);
+    ONE_LINE(const char *here = HERE; bool less = ad_lt(x, 3);)
     ad_var y = less ? ad_square(x) : ad_neg(x);
     STATUS(ad_assign(s, ad_mul(s, 2)), AD_OK, t);
     ad_program *program = captured(t, 1, &x, 1, &y, AD_GRADIENT);
@@ -524,7 +545,8 @@ static void every_comparison_is_guarded(void **state)
             ad_program *p = captured(t, 1, &x, 1, &x, AD_VALUES);
             ad_workspace *w = ad_workspace_new(p);
             for (int j = 0; j < 3; j++) {
-                bool now = (const bool[]){points[j] < 2, points[j] <= 2, points[j] > 2, points[j] >= 2, points[j] == 2, points[j] != 2}[k];
+                bool now = (const bool[]){points[j]<2, points[j] <= 2, points[j]> 2, points[j] >= 2,
+                                          points[j] == 2, points[j] != 2}[k];
                 RAN(ad_run(w, &points[j], NULL), now == outcome ? AD_OK : AD_RETAPE, w);
             }
             ad_workspace_free(w);
@@ -576,7 +598,8 @@ static bool twice_value(void *user, int n, const ad_array *a, ad_array *y)
     return !((const fussy *)user)->refuse_value;
 }
 
-static bool twice_adjoint(void *user, int n, const ad_array *a, const ad_array *y, const ad_array *dy, ad_array *da)
+static bool twice_adjoint(void *user, int n, const ad_array *a, const ad_array *y,
+                          const ad_array *dy, ad_array *da)
 {
     (void)a;
     for (int64_t i = 0; n == 1 && da[0].data && i < y->size; i++)
@@ -590,7 +613,8 @@ static void a_failed_sweep_leaves_no_adjoints_behind(void **state)
 {
     ad_tape *t = *state;
     fussy f = {0};
-    ad_var x = ad_input(t, 2), s = ad_square(x), y = ad_add(ad_call(t, &twice, &f, 1, &s, 0, NULL), ad_mul(s, ad_exp(x)));
+    ad_var x = ad_input(t, 2), s = ad_square(x),
+           y = ad_add(ad_call(t, &twice, &f, 1, &s, 0, NULL), ad_mul(s, ad_exp(x)));
     ad_program *p = captured(t, 1, &x, 1, &y, AD_GRADIENT);
     ad_workspace *w = ad_workspace_new(p);
     double out[2], want[2], at = 3;
@@ -623,8 +647,9 @@ static void an_index_out_of_range_stops_the_run_and_says_where(void **state)
 {
     ad_tape *t = *state;
     ad_var v = ad_input_array(t, AD_F64, 1, three, counting);
-    ad_var i = ad_input_array(t, AD_I32, 1, (const int64_t[]){2}, (const int32_t[]){0, 1}), in[2] = {v, i};
-    const char *here = HERE; ad_var y = ad_take(v, 0, i); ad_var s = ad_sum(y);
+    ad_var i = ad_input_array(t, AD_I32, 1, (const int64_t[]){2}, (const int32_t[]){0, 1}),
+           in[2] = {v, i};
+    ONE_LINE(const char *here = HERE; ad_var y = ad_take(v, 0, i); ad_var s = ad_sum(y);)
     ad_program *p = captured(t, 2, in, 1, &s, AD_GRADIENT);
     ad_workspace *w = ad_workspace_new(p);
     double out[6];
@@ -648,7 +673,7 @@ static void numbers_that_are_not_finite_are_found_in_a_run(void **state)
     ad_context *c = ad_context_new(&(ad_context_config){.check_finite = true});
     ad_tape *t = ad_tape_new(c);
     ad_var x = ad_input(t, 2);
-    const char *here = HERE; ad_var y = ad_log(x);
+    ONE_LINE(const char *here = HERE; ad_var y = ad_log(x);)
     ad_program *p = captured(t, 1, &x, 1, &y, AD_GRADIENT);
     ad_workspace *w = ad_workspace_new(p);
     double out[2];
@@ -665,7 +690,8 @@ static void numbers_that_are_not_finite_are_found_in_a_run(void **state)
 static void derivatives_recorded_on_the_tape_run_too(void **state)
 {
     ad_tape *t = *state;
-    ad_var x = ad_input(t, 2), y = ad_mul(ad_sin(x), x), d = ad_grad_of(y, x), out[3] = {y, d, ad_grad_of(d, x)};
+    ad_var x = ad_input(t, 2), y = ad_mul(ad_sin(x), x), d = ad_grad_of(y, x),
+           out[3] = {y, d, ad_grad_of(d, x)};
     ad_program *p = captured(t, 1, &x, 3, out, AD_GRADIENT);
     ad_workspace *w = ad_workspace_new(p);
     for (int i = 0; i < 5; i++) {

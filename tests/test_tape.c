@@ -1,4 +1,5 @@
-/* test_tape.c - life of a tape: growth, marks, pauses, sites and scopes, adjoints, and what it shows of itself */
+/* test_tape.c - life of a tape: growth, marks, pauses, sites and scopes, adjoints, and what it
+ * shows of itself */
 #include "allocator.h"
 #include "tape.h"
 #include <setjmp.h>
@@ -26,29 +27,31 @@ static void close_at(double got, double want, const char *what, int line)
 static void status_at(ad_status got, ad_status want, const ad_tape *t, const char *what, int line)
 {
     if (got != want)
-        fail_msg("line %d: %s: got %s (%s), want %s", line, what, ad_status_name(got), t ? ad_tape_error(t) : "",
-                 ad_status_name(want));
+        fail_msg("line %d: %s: got %s (%s), want %s", line, what, ad_status_name(got),
+                 t ? ad_tape_error(t) : "", ad_status_name(want));
 }
 
 static void contains_at(const char *text, const char *part, int line)
 {
-    if (part && !strstr(text, part)) /* a null part: built without source sites */
+    if (*part && !strstr(text, part)) /* "": built without source sites */
         fail_msg("line %d: got \"%s\", want \"%s\" in it", line, text, part);
 }
 
-#define EQUAL(got, want) equal_at(got, want, #got, __LINE__)
-#define CLOSE(got, want) close_at(got, want, #got, __LINE__)
+#define EQUAL(got, want)     equal_at(got, want, #got, __LINE__)
+#define CLOSE(got, want)     close_at(got, want, #got, __LINE__)
 #define STATUS(got, want, t) status_at(got, want, t, #got, __LINE__)
 #define CONTAINS(text, part) contains_at(text, part, __LINE__)
 
 /* the site that the line it stands on leaves on the tape */
-#define TEXT_OF(x) #x
+#define TEXT_OF(x)   #x
 #define LINE_TEXT(x) TEXT_OF(x)
 #ifdef AD_NO_SITES
 #define HERE ""
 #else
 #define HERE __FILE__ ":" LINE_TEXT(__LINE__)
 #endif
+/* keeps HERE and the call after it on one line, which the formatter would part */
+#define ONE_LINE(...) __VA_ARGS__
 
 static int set_up(void **state)
 {
@@ -133,23 +136,34 @@ static void a_full_tape_is_an_error(void **state)
     EQUAL(ad_value(x), NAN);
 }
 
+/* every node from another line than the one before */
+static ad_var to_and_fro(ad_tape *t, ad_var x, int64_t nodes)
+{
+    while (ad_node_count(t) < nodes)
+        if (ad_node_count(t) % 2)
+            x = ad_neg(x);
+        else
+            x = ad_abs(x);
+    return x;
+}
+
 static void every_node_may_have_a_site_of_its_own(void **state)
 {
     (void)state;
-    for (int structured = 0; structured < 700; structured += 7) { /* where the run of sites begins */
+    for (int structured = 0; structured < 700;
+         structured += 7) { /* where the run of sites begins */
         probe p;
-        ad_allocator a = probe_allocator(&p, false); /* moving arrays: a write past the end is found */
+        ad_allocator a = probe_allocator(&p, false); /* so that a write past the end is found */
         ad_context *c = ad_context_new(&(ad_context_config){.allocator = &a});
         ad_tape *t = ad_tape_new(c);
         ad_var x = ad_input(t, 1);
         ad_var m = ad_input_array(t, AD_F64, 1, three, counting);
-        while (ad_node_count(t) < 2800 + structured)
-            x = ad_node_count(t) % 2 ? ad_neg(x)
-                                     : ad_abs(x);
+        x = to_and_fro(t, x, 2800 + structured);
         ad_sum(m);
-        while (ad_node_count(t) < 9000)
-            x = ad_node_count(t) % 2 ? ad_neg(x)
-                                     : ad_abs(x);
+        to_and_fro(t, x, 9000);
+#ifndef AD_NO_SITES
+        assert_int_equal(t->head.n_sites, t->head.n);
+#endif
         ad_tape_free(t);
         ad_context_free(c);
         assert_int_equal(p.overruns, 0);
@@ -177,7 +191,8 @@ static void backward_twice_gives_the_same(void **state)
 static void backward_add_adds(void **state)
 {
     ad_tape *t = *state;
-    ad_var x = ad_input(t, 3), v = ad_input_array(t, AD_F64, 1, three, counting), unused = ad_input(t, 0);
+    ad_var x = ad_input(t, 3), v = ad_input_array(t, AD_F64, 1, three, counting),
+           unused = ad_input(t, 0);
     ad_var y = ad_mul(x, ad_sum(v)), z = ad_mul(x, 2);
     double g[3];
     STATUS(ad_backward_add(y), AD_OK, t); /* the first adds to nothing */
@@ -385,7 +400,8 @@ static void handles_are_valid_exactly_until_their_node_is_removed(void **state)
         }
         for (int i = 0; i < n; i++)
             if (tape_valid(t, all[i]) != alive[i])
-                fail_msg("step %d: handle %d: got %d, want %d", step, i, tape_valid(t, all[i]), alive[i]);
+                fail_msg("step %d: handle %d: got %d, want %d", step, i, tape_valid(t, all[i]),
+                         alive[i]);
     }
 }
 
@@ -584,7 +600,8 @@ static void no_gradient_passes_a_stop(void **state)
 {
     ad_tape *t = *state;
     ad_var x = ad_input(t, 3), v = ad_input_array(t, AD_F64, 1, three, counting);
-    ad_var y = ad_mul(x, ad_stop_gradient(ad_square(x))), z = ad_sum(ad_mul(v, ad_stop_gradient(v)));
+    ad_var y = ad_mul(x, ad_stop_gradient(ad_square(x))),
+           z = ad_sum(ad_mul(v, ad_stop_gradient(v)));
     EQUAL(ad_value(y), 27);
     STATUS(ad_backward(ad_add(y, z)), AD_OK, t);
     EQUAL(ad_grad(x), 9);
@@ -661,11 +678,62 @@ static void twenty_levels_of_nesting_compile(void **state)
 {
     ad_tape *t = *state;
     ad_var x = ad_input(t, 1);
-    ad_var y = ad_add(x, ad_add(x, ad_add(x, ad_add(x, ad_add(x, ad_add(x, ad_add(x, ad_add(x, ad_add(x, ad_add(x,
-               ad_add(x, ad_add(x, ad_add(x, ad_add(x, ad_add(x, ad_add(x, ad_add(x, ad_add(x, ad_add(x, ad_add(x, x))))))))))))))))))));
+    ad_var y = ad_add(
+        x,
+        ad_add(
+            x,
+            ad_add(
+                x,
+                ad_add(
+                    x,
+                    ad_add(
+                        x,
+                        ad_add(
+                            x,
+                            ad_add(
+                                x,
+                                ad_add(
+                                    x,
+                                    ad_add(
+                                        x,
+                                        ad_add(
+                                            x,
+                                            ad_add(
+                                                x,
+                                                ad_add(
+                                                    x,
+                                                    ad_add(
+                                                        x,
+                                                        ad_add(
+                                                            x,
+                                                            ad_add(
+                                                                x,
+                                                                ad_add(
+                                                                    x,
+                                                                    ad_add(
+                                                                        x,
+                                                                        ad_add(
+                                                                            x,
+                                                                            ad_add(
+                                                                                x,
+                                                                                ad_add(
+                                                                                    x,
+                                                                                    x))))))))))))))))))));
     EQUAL(ad_value(y), 21);
-    y = ad_mul(ad_add(ad_mul(ad_add(ad_mul(ad_add(ad_mul(ad_add(ad_mul(ad_add(ad_mul(ad_add(ad_mul(x, 1), ad_neg(x)), x), 2), x), 3),
-               x), 4), x), 5), x), 6), x);
+    y = ad_mul(
+        ad_add(ad_mul(ad_add(ad_mul(ad_add(ad_mul(ad_add(ad_mul(ad_add(ad_mul(ad_add(ad_mul(x, 1),
+                                                                                     ad_neg(x)),
+                                                                              x),
+                                                                       2),
+                                                                x),
+                                                         3),
+                                                  x),
+                                           4),
+                                    x),
+                             5),
+                      x),
+               6),
+        x);
     EQUAL(ad_value(y), 20);
 }
 
@@ -679,7 +747,8 @@ static void numbers_stand_for_variables(void **state)
     EQUAL(ad_value(ad_where(ad_less(x, 4), x, -1)), 3);
     assert_true(ad_lt(x, 4));
     assert_true(ad_ge(4, x));
-    EQUAL(ad_value(ad_add(x, (ad_var[]){x, x}[1])), 6); /* a comma in the last argument is no separator */
+    EQUAL(ad_value(ad_add(x, (ad_var[]){x, x}[1])),
+          6); /* a comma in the last argument is no separator */
     EQUAL(ad_value(ad_neg((ad_var[]){x, x}[1])), -3);
     EQUAL(ad_value(ad_sum_n(2, (ad_var[]){x, x})), 6);
 }
@@ -735,7 +804,7 @@ static void a_flipped_comparison_asks_for_a_new_tape(void **state)
 {
     ad_tape *t = *state;
     ad_var x = ad_input(t, 2);
-    const char *here = HERE; bool less = ad_lt(x, 3);
+    ONE_LINE(const char *here = HERE; bool less = ad_lt(x, 3);)
     ad_mul(x, less ? 1 : 2);
     STATUS(ad_set(x, 2.5), AD_OK, t);
     STATUS(ad_replay(t), AD_OK, t);
@@ -794,7 +863,7 @@ static void the_first_number_that_is_not_finite_is_named(void **state)
     ad_tape *t = ad_tape_new(c);
     ad_var x = ad_input(t, -1), good = ad_square(x);
     EQUAL(ad_value(good), 1);
-    const char *here = HERE; ad_var bad = ad_log(x);
+    ONE_LINE(const char *here = HERE; ad_var bad = ad_log(x);)
     ad_div(bad, 0);
     STATUS(ad_backward(good), AD_NOT_FINITE, t);
     CONTAINS(ad_tape_error(t), "log: gives ");
@@ -802,12 +871,12 @@ static void the_first_number_that_is_not_finite_is_named(void **state)
     CONTAINS(ad_tape_error(t), here);
     ad_reset(t);
     ad_var v = ad_input_array(t, AD_F64, 1, three, (const double[]){1, 2, -3});
-    here = HERE; ad_sqrt(v);
+    ONE_LINE(here = HERE; ad_sqrt(v);)
     CONTAINS(ad_tape_error(t), "sqrt: element 2 of (3) is");
     CONTAINS(ad_tape_error(t), here);
     ad_reset(t);
     x = ad_input(t, 1); /* on a replay too */
-    here = HERE; ad_var y = ad_log(x);
+    ONE_LINE(here = HERE; ad_var y = ad_log(x);)
     ad_mul(y, 2);
     STATUS(ad_set(x, 0), AD_OK, t);
     STATUS(ad_replay(t), AD_NOT_FINITE, t);
@@ -860,15 +929,15 @@ static void every_node_knows_its_source_line(void **state)
 {
     ad_tape *t = *state;
     const char *site[9];
-    site[0] = HERE; ad_var x = ad_input(t, 2);
-    site[1] = HERE; ad_var s = ad_sin(x);
-    site[2] = HERE; ad_var m = ad_mul(s, x);
-    site[3] = HERE; ad_var c = ad_mul(m, 2);
-    site[4] = HERE; ad_var v = ad_input_array(t, AD_F64, 1, three, counting);
-    site[5] = HERE; ad_var w = ad_mul(v, m);
-    site[6] = HERE; ad_var y = ad_sum(w);
-    site[7] = HERE; ad_var f = ad_fma(x, y, 3);
-    site[8] = HERE; ad_var p = (ad_cos)(x);
+    ONE_LINE(site[0] = HERE; ad_var x = ad_input(t, 2);)
+    ONE_LINE(site[1] = HERE; ad_var s = ad_sin(x);)
+    ONE_LINE(site[2] = HERE; ad_var m = ad_mul(s, x);)
+    ONE_LINE(site[3] = HERE; ad_var c = ad_mul(m, 2);)
+    ONE_LINE(site[4] = HERE; ad_var v = ad_input_array(t, AD_F64, 1, three, counting);)
+    ONE_LINE(site[5] = HERE; ad_var w = ad_mul(v, m);)
+    ONE_LINE(site[6] = HERE; ad_var y = ad_sum(w);)
+    ONE_LINE(site[7] = HERE; ad_var f = ad_fma(x, y, 3);)
+    ONE_LINE(site[8] = HERE; ad_var p = (ad_cos)(x);)
     SITE(x, site[0]);
     SITE(s, site[1]);
     SITE(m, site[2]);
@@ -882,7 +951,7 @@ static void every_node_knows_its_source_line(void **state)
     ad_mark mark = ad_mark_here(t);
     ad_neg(x);
     STATUS(ad_rewind(t, mark), AD_OK, t);
-    site[0] = HERE; x = ad_neg(x);
+    ONE_LINE(site[0] = HERE; x = ad_neg(x);)
     SITE(x, site[0]);
 }
 
@@ -890,7 +959,7 @@ static void nodes_of_a_derivative_have_the_site_of_their_operation(void **state)
 {
     ad_tape *t = *state;
     ad_var x = ad_input(t, 2);
-    const char *here = HERE; ad_var y = ad_exp(ad_sin(x));
+    ONE_LINE(const char *here = HERE; ad_var y = ad_exp(ad_sin(x));)
     ad_var g = ad_grad_of(y, x);
     SITE(g, here);
 }
@@ -928,7 +997,8 @@ static void scopes_name_the_nodes_within(void **state)
     SCOPE(out, "");
     ad_scope_push(t, "layer 2");
     ad_scope_push(t, "attention");
-    ad_matmul(ad_input_array(t, AD_F64, 2, two_by_three, counting), ad_input_array(t, AD_F64, 2, two_by_three, counting));
+    ad_matmul(ad_input_array(t, AD_F64, 2, two_by_three, counting),
+              ad_input_array(t, AD_F64, 2, two_by_three, counting));
     CONTAINS(ad_tape_error(t), "layer 2/attention");
 }
 
@@ -1029,7 +1099,8 @@ static void a_warm_tape_allocates_nothing(void **state)
         EQUAL(second, first);
         /* what ad_grad_of works with does not outlive it; nothing else may call */
         if (p.bytes != bytes || p.calls - calls > 3)
-            fail_msg("the second round made %ld calls, want 3 at most; held %ld bytes, want %ld", p.calls - calls, p.bytes, bytes);
+            fail_msg("the second round made %ld calls, want 3 at most; held %ld bytes, want %ld",
+                     p.calls - calls, p.bytes, bytes);
         ad_param_free(w);
         ad_tape_free(t);
         ad_context_free(c);
@@ -1142,8 +1213,10 @@ static void operations_of_three_arguments_show_all_their_parents(void **state)
 static void tensors_and_guards_show_what_they_are(void **state)
 {
     ad_tape *t = *state;
-    ad_param *p = ad_param_new("w", ad_tensor_from(NULL, AD_F32, 1, three, (const float[]){1, 2, 3}), true);
-    ad_var w = ad_use(t, p), c = ad_constant_array(t, AD_F32, 2, two_by_three, (const float[]){1, 2, 3, 4, 5, 6});
+    ad_param *p =
+        ad_param_new("w", ad_tensor_from(NULL, AD_F32, 1, three, (const float[]){1, 2, 3}), true);
+    ad_var w = ad_use(t, p),
+           c = ad_constant_array(t, AD_F32, 2, two_by_three, (const float[]){1, 2, 3, 4, 5, 6});
     ad_var y = ad_mul(c, w), s = ad_sum(y);
     ad_lt(s, 100);
     ad_node_info info;
@@ -1225,12 +1298,16 @@ static void written_at(FILE *from, const char *want, int line)
         fail_msg("line %d: what was written differs", line);
     }
 }
+/* all of it from one line */
+#define WORKED_EXAMPLE(t, site, y)                                                                 \
+    const char *site = HERE;                                                                       \
+    ad_var x1 = ad_input(t, 2), x2 = ad_input(t, 5), y = ad_add(ad_mul(x1, x2), ad_sin(x1))
 #define WRITTEN(from, want) written_at(from, want, __LINE__)
 
 static void the_table_reads_well(void **state)
 {
     ad_tape *t = *state;
-    const char *site = HERE; ad_var x1 = ad_input(t, 2), x2 = ad_input(t, 5), y = ad_add(ad_mul(x1, x2), ad_sin(x1));
+    WORKED_EXAMPLE(t, site, y);
     STATUS(ad_backward_keep(y), AD_OK, t);
     FILE *to = tmpfile();
     STATUS(ad_tape_print(t, to), AD_OK, t);
@@ -1254,19 +1331,21 @@ static void the_trace_reads_well(void **state)
     ad_var x[2] = {ad_input(t, 2), ad_input(t, 5)}, y = ad_add(ad_mul(x[0], x[1]), ad_sin(x[0]));
     FILE *to = tmpfile();
     STATUS(ad_trace_print(y, 2, x, (const char *const[]){"x1", "x2"}, to), AD_OK, t);
-    WRITTEN(to, "  node  operation                  value         d/dx1         d/dx2       adjoint\n"
-                "    v0  x1                      2.000000      1.000000      0.000000      4.583853\n"
-                "    v1  x2                      5.000000      0.000000      1.000000      2.000000\n"
-                "    v2  v0 * v1                10.000000      5.000000      2.000000      1.000000\n"
-                "    v3  sin(v0)                 0.909297     -0.416147      0.000000      1.000000\n"
-                "    v4  v2 + v3                10.909297      4.583853      2.000000      1.000000\n");
+    WRITTEN(to,
+            "  node  operation                  value         d/dx1         d/dx2       adjoint\n"
+            "    v0  x1                      2.000000      1.000000      0.000000      4.583853\n"
+            "    v1  x2                      5.000000      0.000000      1.000000      2.000000\n"
+            "    v2  v0 * v1                10.000000      5.000000      2.000000      1.000000\n"
+            "    v3  sin(v0)                 0.909297     -0.416147      0.000000      1.000000\n"
+            "    v4  v2 + v3                10.909297      4.583853      2.000000      1.000000\n");
     STATUS(ad_trace_print(y, 2, x, NULL, NULL), AD_NULL, t);
 }
 
 static void the_graph_reads_well(void **state)
 {
     ad_tape *t = *state;
-    const char *site = HERE; ad_var x1 = ad_input(t, 2), x2 = ad_input(t, 5); ad_add(ad_mul(x1, x2), ad_sin(x1));
+    WORKED_EXAMPLE(t, site, y);
+    assert_int_equal(ad_var_node(y), 4);
     FILE *to = tmpfile();
     STATUS(ad_tape_dot(t, to), AD_OK, t);
     char want[4096], tip[512];

@@ -29,7 +29,8 @@ static void fill(double *x, int n, int seed)
         x[i] = sin(1.0 + i * .37 + seed * 1.7);
 }
 
-/* runs `work` for each job, at once or one after the other; checks are made by the caller, in one thread */
+/* runs `work` for each job, at once or one after the other; checks are made by the caller, in one
+ * thread */
 static void run_jobs(job *jobs, void *(*work)(void *), bool at_once)
 {
     pthread_t threads[THREADS];
@@ -51,7 +52,8 @@ static void compare(const job *got, const job *want)
         for (int r = 0; r < ROUNDS; r++)
             for (int k = 0; k <= SIZE; k++)
                 if (memcmp(&got[i].results[r][k], &want[i].results[r][k], sizeof(double)))
-                    fail_msg("thread %d, round %d, number %d: got %.17g, want %.17g", i, r, k, got[i].results[r][k], want[i].results[r][k]);
+                    fail_msg("thread %d, round %d, number %d: got %.17g, want %.17g", i, r, k,
+                             got[i].results[r][k], want[i].results[r][k]);
 }
 
 static ad_var model(ad_var m, ad_var v)
@@ -72,7 +74,8 @@ static job *jobs_new(const ad_program *program, ad_tensor *tensor, ad_param *par
     return jobs;
 }
 
-static void both_ways(void *(*work)(void *), const ad_program *program, ad_tensor *tensor, ad_param *param)
+static void both_ways(void *(*work)(void *), const ad_program *program, ad_tensor *tensor,
+                      ad_param *param)
 {
     job *serial = jobs_new(program, tensor, param), *parallel = jobs_new(program, tensor, param);
     run_jobs(serial, work, false);
@@ -92,7 +95,8 @@ static void *tape_work(void *of)
         fill(x, SIZE * SIZE, 100 * j->number + r);
         ad_scope_push(t, scopes[r % 3]);
         ad_seed(t, (uint64_t)j->number);
-        ad_var m = ad_input_array(t, AD_F64, 2, matrix, x), w = ad_use(t, j->param), s = ad_input(t, x[0]);
+        ad_var m = ad_input_array(t, AD_F64, 2, matrix, x), w = ad_use(t, j->param),
+               s = ad_input(t, x[0]);
         ad_var v = ad_add(w, ad_mul(ad_random_normal(t, 1, AD_F64, 1, vector), s));
         for (int i = 0; i < 500; i++)
             s = ad_sin(ad_mul(s, 1.01));
@@ -101,7 +105,8 @@ static void *tape_work(void *of)
         j->results[r][0] = ad_value(y);
         ad_reset(t);
         ad_sin((ad_var){0});
-        ad_matmul(ad_input_array(t, AD_F64, 2, matrix, x), ad_input_array(t, AD_F64, 1, (const int64_t[]){1}, x));
+        ad_matmul(ad_input_array(t, AD_F64, 2, matrix, x),
+                  ad_input_array(t, AD_F64, 1, (const int64_t[]){1}, x));
         j->failed |= ad_tape_status(t) != AD_BAD_SHAPE; /* errors are a tape's own, too */
         ad_reset(t);
     }
@@ -131,7 +136,8 @@ static void *program_work(void *of)
     ad_workspace *w = ad_workspace_new(j->program);
     for (int r = 0; r < ROUNDS; r++) {
         fill(x, SIZE, 100 * j->number + r);
-        j->failed |= ad_run(w, x, out) != AD_OK || ad_workspace_read_param_gradient(w, 0, out + 1) != AD_OK;
+        j->failed |=
+            ad_run(w, x, out) != AD_OK || ad_workspace_read_param_gradient(w, 0, out + 1) != AD_OK;
         memcpy(j->results[r], out, sizeof j->results[r]);
         x[0] = -2; /* asks for another tape */
         j->failed |= ad_run(w, x, out) != AD_RETAPE || !strstr(ad_workspace_error(w), "-2 < -1");
@@ -145,7 +151,8 @@ static ad_program *new_program(ad_param *p)
     double x[SIZE * SIZE];
     fill(x, SIZE * SIZE, 0);
     ad_tape *t = ad_tape_new(NULL);
-    ad_var m = ad_constant_array(t, AD_F64, 2, matrix, x), v = ad_input_array(t, AD_F64, 1, vector, x), w = ad_use(t, p);
+    ad_var m = ad_constant_array(t, AD_F64, 2, matrix, x),
+           v = ad_input_array(t, AD_F64, 1, vector, x), w = ad_use(t, p);
     ad_lt(ad_at(v, (const int64_t[]){0}), -1);
     ad_var y = model(m, ad_add(v, ad_mul(w, ad_random_uniform(t, 3, AD_F64, 1, vector))));
     ad_program *program = ad_program_capture(t, 1, &v, 1, &y, AD_GRADIENT);
@@ -203,7 +210,8 @@ static void *sharing_work(void *of)
     job *j = of;
     ad_tape *t = ad_tape_new(NULL);
     for (int r = 0; r < ROUNDS; r++) {
-        ad_tensor *mine = ad_tensor_retain(j->tensor), *view = ad_tensor_sliced(mine, 0, j->number, SIZE, 2),
+        ad_tensor *mine = ad_tensor_retain(j->tensor),
+                  *view = ad_tensor_sliced(mine, 0, j->number, SIZE, 2),
                   *turned = ad_tensor_permuted(view, (const int[]){0});
         ad_var y = ad_sum(ad_square(ad_bind(t, turned)));
         ad_tensor_free(view);
