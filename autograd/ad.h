@@ -29,7 +29,9 @@
  * ORDER.     C does not say in which order arguments are evaluated. Under gcc and clang the names
  * below are macros over functions of the same name, which record from left to right, pass the
  * source line to the tape, and accept numbers for variables: ad_mul(2, x). Define AD_PLAIN before
- * including to have the plain functions only; define AD_NO_SITES to leave the source lines out. */
+ * including to have the plain functions only; define AD_NO_SITES to leave the source lines out. A
+ * compound literal with a comma can be the last argument of these macros; elsewhere, in
+ * parentheses. */
 #ifndef TAPEGRAD_AD_H
 #define TAPEGRAD_AD_H
 
@@ -631,8 +633,7 @@ AD_API double ad_op_value(int op, const double args[3]);
 
 /* How often each operation occurs: counts has ad_op_count() elements. */
 AD_API ad_status ad_tape_counts(const ad_tape *tape, int64_t *counts);
-/* The tape as a table: node, operation, parents, shape, value, adjoint, site. first..last, last <
- * 0: to the end. */
+/* The tape as a table: node, operation, parents, shape, value, adjoint, site. */
 AD_API ad_status ad_tape_print(const ad_tape *tape, FILE *to);
 /* Values, tangents along each of the n inputs, and adjoints after ad_backward_keep(y), side by
  * side. */

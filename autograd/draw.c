@@ -1,11 +1,9 @@
 /* draw.c - the tape for people: a table, a trace of values, tangents and adjoints, and a graph
  *
- * Only what the public introspection gives is used here, and only the stream that the caller names
- * is written. */
+ * What is shown comes from the public introspection, and only the stream that the caller names is
+ * written. */
 #define AD_PLAIN
-#include "ad.h"
-#include "array.h"
-#include <stdlib.h>
+#include "tape.h"
 #include <string.h>
 
 static void print_shape(const ad_node_info *info, FILE *to)
@@ -91,10 +89,11 @@ static ad_status trace_tangents(trace *r)
 {
     size_t nodes = (size_t)r->nodes, n = (size_t)r->n;
     double one = 1, zero = 0;
-    const double **seeds = calloc(n + 1, sizeof *seeds);
-    double **results = calloc(nodes + 1, sizeof *results);
-    ad_var *all = calloc(nodes + 1, sizeof *all);
-    double *column = calloc(nodes + 1, sizeof *column);
+    const ad_context *c = r->tape->context;
+    const double **seeds = memory_take(c, (n + 1) * sizeof *seeds);
+    double **results = memory_take(c, (nodes + 1) * sizeof *results);
+    ad_var *all = memory_take(c, (nodes + 1) * sizeof *all);
+    double *column = memory_take(c, (nodes + 1) * sizeof *column);
     int scalars = 0;
     ad_status s = seeds && results && all && column ? AD_OK : AD_NO_MEMORY;
     for (int64_t i = 0; !s && i < r->nodes; i++) {
@@ -112,10 +111,10 @@ static ad_status trace_tangents(trace *r)
         for (size_t i = 0; i < nodes; i++)
             r->tangent[i * n + k] = column[i];
     }
-    free(seeds);
-    free(results);
-    free(all);
-    free(column);
+    memory_give(c, seeds, (n + 1) * sizeof *seeds);
+    memory_give(c, results, (nodes + 1) * sizeof *results);
+    memory_give(c, all, (nodes + 1) * sizeof *all);
+    memory_give(c, column, (nodes + 1) * sizeof *column);
     return s;
 }
 
@@ -162,7 +161,8 @@ ad_status ad_trace_print(ad_var y, int n, const ad_var *x, const char *const *na
         if (ad_size(x[k]) != 1 || ad_var_node(x[k]) < 0)
             return AD_BAD_SHAPE;
     ad_status s = ad_backward_keep(y);
-    r.tangent = calloc((size_t)r.nodes * (size_t)n + 1, sizeof *r.tangent);
+    const size_t bytes = ((size_t)r.nodes * (size_t)n + 1) * sizeof *r.tangent;
+    r.tangent = memory_take(r.tape->context, bytes);
     if (!s)
         s = r.tangent ? trace_tangents(&r) : AD_NO_MEMORY;
     if (!s) {
@@ -170,7 +170,7 @@ ad_status ad_trace_print(ad_var y, int n, const ad_var *x, const char *const *na
         for (int64_t i = 0; i < r.nodes; i++)
             trace_row(&r, i, to);
     }
-    free(r.tangent);
+    memory_give(r.tape->context, r.tangent, bytes);
     return s;
 }
 
