@@ -1,45 +1,7 @@
 /* test_errors.c - every bad input is an error with a text, stays until the reset, and does no harm
  */
 #include "allocator.h"
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-/* after the above */
-#include <cmocka.h>
-
-static void equal_at(double got, double want, const char *what, int line)
-{
-    if (got == want || (isnan(got) && isnan(want)))
-        return;
-    fail_msg("line %d: %s: got %.17g, want %.17g", line, what, got, want);
-}
-
-static void status_at(ad_status got, ad_status want, const ad_tape *t, const char *what, int line)
-{
-    if (got != want)
-        fail_msg("line %d: %s: got %s (%s), want %s", line, what, ad_status_name(got),
-                 t ? ad_tape_error(t) : "", ad_status_name(want));
-}
-
-static void contains_at(const char *text, const char *part, int line)
-{
-    if (*part && !strstr(text, part)) /* "": built without source sites */
-        fail_msg("line %d: got \"%s\", want \"%s\" in it", line, text, part);
-}
-
-#define EQUAL(got, want)     equal_at(got, want, #got, __LINE__)
-#define STATUS(got, want, t) status_at(got, want, t, #got, __LINE__)
-#define CONTAINS(text, part) contains_at(text, part, __LINE__)
-#define TEXT_OF(x)           #x
-#define LINE_TEXT(x)         TEXT_OF(x)
-#ifdef AD_NO_SITES
-#define HERE ""
-#else
-#define HERE __FILE__ ":" LINE_TEXT(__LINE__)
-#endif
-/* keeps HERE and the call after it on one line, which the formatter would part */
-#define ONE_LINE(...) __VA_ARGS__
+#include "expect.h"
 
 static const double numbers[24] = {1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12,
                                    13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24};

@@ -1,57 +1,8 @@
 /* test_tape.c - life of a tape: growth, marks, pauses, sites and scopes, adjoints, and what it
  * shows of itself */
 #include "allocator.h"
+#include "expect.h"
 #include "tape.h"
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-/* after the above */
-#include <cmocka.h>
-
-/* ---- checks that say what was got and wanted ---- */
-
-static void equal_at(double got, double want, const char *what, int line)
-{
-    if (got == want || (isnan(got) && isnan(want)))
-        return;
-    fail_msg("line %d: %s: got %.17g, want %.17g", line, what, got, want);
-}
-
-static void close_at(double got, double want, const char *what, int line)
-{
-    if (!(fabs(got - want) <= 1e-14 * fabs(want)))
-        fail_msg("line %d: %s: got %.17g, want %.17g", line, what, got, want);
-}
-
-static void status_at(ad_status got, ad_status want, const ad_tape *t, const char *what, int line)
-{
-    if (got != want)
-        fail_msg("line %d: %s: got %s (%s), want %s", line, what, ad_status_name(got),
-                 t ? ad_tape_error(t) : "", ad_status_name(want));
-}
-
-static void contains_at(const char *text, const char *part, int line)
-{
-    if (*part && !strstr(text, part)) /* "": built without source sites */
-        fail_msg("line %d: got \"%s\", want \"%s\" in it", line, text, part);
-}
-
-#define EQUAL(got, want)     equal_at(got, want, #got, __LINE__)
-#define CLOSE(got, want)     close_at(got, want, #got, __LINE__)
-#define STATUS(got, want, t) status_at(got, want, t, #got, __LINE__)
-#define CONTAINS(text, part) contains_at(text, part, __LINE__)
-
-/* the site that the line it stands on leaves on the tape */
-#define TEXT_OF(x)   #x
-#define LINE_TEXT(x) TEXT_OF(x)
-#ifdef AD_NO_SITES
-#define HERE ""
-#else
-#define HERE __FILE__ ":" LINE_TEXT(__LINE__)
-#endif
-/* keeps HERE and the call after it on one line, which the formatter would part */
-#define ONE_LINE(...) __VA_ARGS__
 
 static int set_up(void **state)
 {
