@@ -145,7 +145,7 @@ bool array_reshaped(const array *a, int rank, const int64_t *shape, array *out)
     array r = array_of(a->data, a->dtype, rank, shape);
     if (r.size != a->size)
         return false;
-    int64_t old_shape[AD_MAX_RANK], old_stride[AD_MAX_RANK];
+    int64_t old_shape[AD_MAX_RANK] = {0}, old_stride[AD_MAX_RANK] = {0};
     int n = 0;
     for (int i = 0; i < a->rank && r.size; i++)
         if (a->shape[i] != 1) {
@@ -280,29 +280,37 @@ int64_t array_offset(const array *a, int64_t i)
 
 /* ---- copying and adding ---- */
 
-/* One run for each pair of dtypes: copy converts, add adds in the wider of the two (integers
- * saturate). The two loops are the same but for strides that the compiler knows. */
+/* Rows of a run each, for each pair of dtypes: copy converts, add adds in the wider of the two
+ * (integers saturate). The two loops are the same but for strides that the compiler knows. */
 #define INTO_f64(x) (double)(x)
 #define INTO_f32(x) (float)(x)
 #define INTO_i32(x) to_int((double)(x))
 #define WIDE_f64(x) (x)
 #define WIDE_f32(x) (x)
 #define WIDE_i32(x) (double)(x)
-#define RUN(name, T, t, F, f, value)                                                               \
-    static void name##_##t##_##f(void *to, int64_t st, const void *from, int64_t sf, int64_t n)    \
+#define ROWS(name, T, t, F, f, value)                                                              \
+    static void name##_##t##_##f(void *to, const void *from, const panel *p)                       \
     {                                                                                              \
         T *restrict y = to;                                                                        \
         const F *restrict x = from;                                                                \
-        if (st == 1 && sf == 1)                                                                    \
-            for (int64_t i = 0, j = 0; i < n; i++, j++)                                            \
-                y[i] = INTO_##t(value);                                                            \
-        else                                                                                       \
-            for (int64_t i = 0, j = 0, k = 0; k < n; k++, i += st, j += sf)                        \
-                y[i] = INTO_##t(value);                                                            \
+        const int64_t n = p->count, st = p->step[0], sf = p->step[1];                              \
+        for (int64_t r = 0; r < p->rows; r++, y += p->row[0], x += p->row[1])                      \
+            if (st == 1 && sf == 1)                                                                \
+                for (int64_t i = 0, j = 0; i < n; i++, j++)                                        \
+                    y[i] = INTO_##t(value);                                                        \
+            else                                                                                   \
+                for (int64_t i = 0, j = 0, k = 0; k < n; k++, i += st, j += sf)                    \
+                    y[i] = INTO_##t(value);                                                        \
     }
 #define PAIR(T, t, F, f)                                                                           \
-    RUN(copy, T, t, F, f, x[j])                                                                    \
-    RUN(add, T, t, F, f, WIDE_##t(y[i]) + WIDE_##f(x[j]))
+    ROWS(copy, T, t, F, f, x[j])                                                                   \
+    ROWS(add, T, t, F, f, WIDE_##t(y[i]) + WIDE_##f(x[j]))
+
+/* what two arrays go through together: of each, steps within a row and from row to row */
+typedef struct panel {
+    int64_t rows, count, step[2], row[2];
+} panel;
+
 PAIR(double, f64, double, f64)
 PAIR(double, f64, float, f32)
 PAIR(double, f64, int32_t, i32)
@@ -313,49 +321,70 @@ PAIR(int32_t, i32, double, f64)
 PAIR(int32_t, i32, float, f32)
 PAIR(int32_t, i32, int32_t, i32)
 #undef PAIR
-#undef RUN
+#undef ROWS
 
-typedef void run(void *to, int64_t step_to, const void *from, int64_t step_from, int64_t n);
-static run *const copy_runs[3][3] = {
+typedef void rows(void *to, const void *from, const panel *p);
+static rows *const copy_rows[3][3] = {
     [AD_F64] = {[AD_F64] = copy_f64_f64, [AD_F32] = copy_f64_f32, [AD_I32] = copy_f64_i32},
     [AD_F32] = {[AD_F64] = copy_f32_f64, [AD_F32] = copy_f32_f32, [AD_I32] = copy_f32_i32},
     [AD_I32] = {[AD_F64] = copy_i32_f64, [AD_F32] = copy_i32_f32, [AD_I32] = copy_i32_i32}};
-static run *const add_runs[3][3] = {
+static rows *const add_rows[3][3] = {
     [AD_F64] = {[AD_F64] = add_f64_f64, [AD_F32] = add_f64_f32, [AD_I32] = add_f64_i32},
     [AD_F32] = {[AD_F64] = add_f32_f64, [AD_F32] = add_f32_f32, [AD_I32] = add_f32_i32},
     [AD_I32] = {[AD_F64] = add_i32_f64, [AD_F32] = add_i32_f32, [AD_I32] = add_i32_i32}};
 
+/* n elements with steps between them */
+static panel panel_of(int64_t n, int64_t step_to, int64_t step_from)
+{
+    return (panel){1, n, {step_to, step_from}, {0, 0}};
+}
+
+/* The last two axes of a walk over two arrays, the first of which it need not go along any more. */
+static panel panel_from(array_walk *w)
+{
+    panel p = panel_of(w->count, w->step[0], w->step[1]);
+    if (w->rank < 2)
+        return p;
+    int axis = w->rank-- - 2;
+    p.rows = w->shape[axis];
+    p.row[0] = w->stride[0][axis], p.row[1] = w->stride[1][axis];
+    w->left /= p.rows;
+    return p;
+}
+
 /* A transposed matrix is read along its columns and written along its rows: in tiles, so that both
  * stay in cache. */
-static void run_tiles(run *r, const array *to, const array *from, const array_walk *w)
+static void run_tiles(rows *r, const array *to, int64_t offset_to, const array *from,
+                      int64_t offset_from, const panel *p)
 {
     enum { TILE = 16 };
-    for (int64_t i0 = 0; i0 < w->shape[0]; i0 += TILE)
-        for (int64_t j0 = 0; j0 < w->shape[1]; j0 += TILE) {
-            int64_t i1 = i0 + TILE < w->shape[0] ? i0 + TILE : w->shape[0];
-            int64_t n = j0 + TILE < w->shape[1] ? TILE : w->shape[1] - j0;
-            for (int64_t i = i0; i < i1; i++)
-                r(element_at(to, i * w->stride[0][0] + j0 * w->stride[0][1]), w->stride[0][1],
-                  element_at(from, i * w->stride[1][0] + j0 * w->stride[1][1]), w->stride[1][1], n);
+    for (int64_t i = 0; i < p->rows; i += TILE)
+        for (int64_t j = 0; j < p->count; j += TILE) {
+            panel tile = *p;
+            tile.rows = p->rows - i < TILE ? p->rows - i : TILE;
+            tile.count = p->count - j < TILE ? p->count - j : TILE;
+            r(element_at(to, offset_to + i * p->row[0] + j * p->step[0]),
+              element_at(from, offset_from + i * p->row[1] + j * p->step[1]), &tile);
         }
 }
 
-static void run_all(run *const table[3][3], const array *to, const array *from)
+static void run_all(rows *const table[3][3], const array *to, const array *from)
 {
-    run *r = table[to->dtype][from->dtype];
+    rows *r = table[to->dtype][from->dtype];
+    panel p = panel_of(to->size, 1, 1);
     if (array_contiguous(to) && array_contiguous(from)) {
-        r(to->data, 1, from->data, 1, to->size);
+        r(to->data, from->data, &p);
         return;
     }
     const array *both[2] = {to, from};
     array_walk w = array_walk_of(2, both);
-    if (w.left && w.rank == 2 && w.stride[0][1] == 1 && w.stride[1][0] == 1) {
-        run_tiles(r, to, from, &w);
-        return;
-    }
+    p = panel_from(&w);
+    bool transposed = p.rows > 1 && p.step[0] == 1 && p.row[1] == 1;
     for (; w.left; array_walk_next(&w))
-        r(element_at(to, w.offset[0]), w.step[0], element_at(from, w.offset[1]), w.step[1],
-          w.count);
+        if (transposed)
+            run_tiles(r, to, w.offset[0], from, w.offset[1], &p);
+        else
+            r(element_at(to, w.offset[0]), element_at(from, w.offset[1]), &p);
 }
 
 void array_copy(const array *to, const array *from)
@@ -365,13 +394,13 @@ void array_copy(const array *to, const array *from)
     if (to->dtype == from->dtype && array_contiguous(to) && array_contiguous(from))
         memcpy(to->data, from->data, array_bytes(to));
     else
-        run_all(copy_runs, to, from);
+        run_all(copy_rows, to, from);
 }
 
 void array_add(const array *to, const array *from)
 {
     if (to->size)
-        run_all(add_runs, to, from);
+        run_all(add_rows, to, from);
 }
 
 void array_fill(const array *to, double value)
@@ -383,8 +412,10 @@ void array_fill(const array *to, double value)
     } one;
     put(&one, to->dtype, value);
     const array *only[1] = {to};
-    for (array_walk w = array_walk_of(1, only); w.left; array_walk_next(&w))
-        copy_runs[to->dtype][to->dtype](element_at(to, w.offset[0]), w.step[0], &one, 0, w.count);
+    for (array_walk w = array_walk_of(1, only); w.left; array_walk_next(&w)) {
+        panel p = panel_of(w.count, w.step[0], 0);
+        copy_rows[to->dtype][to->dtype](element_at(to, w.offset[0]), &one, &p);
+    }
 }
 
 static void abs_run(void *p, ad_dtype dtype, int64_t step, int64_t n)
@@ -492,6 +523,7 @@ static void sum_piece(const reduction *r, int64_t base, int64_t lo, int64_t n, d
     int last = r->rank - 1;
     int64_t index[AD_MAX_RANK], offset = base;
     for (int i = last; i >= 0; i--) {
+        /* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): nothing is summed where a size is 0 */
         index[i] = lo % r->shape[i];
         lo /= r->shape[i];
         offset += index[i] * r->stride[i];
@@ -559,7 +591,8 @@ static int64_t reduction_of(const array *to, const array *from, reduction *r, ar
 static void sum_store(const array *to, int64_t offset, int64_t step, int64_t n, const double *sum,
                       bool add)
 {
-    (add ? add_runs : copy_runs)[to->dtype][AD_F64](element_at(to, offset), step, sum, 1, n);
+    panel p = panel_of(n, step, 1);
+    (add ? add_rows : copy_rows)[to->dtype][AD_F64](element_at(to, offset), sum, &p);
 }
 
 void array_sum_to(const array *to, const array *from, bool add)

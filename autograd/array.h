@@ -43,7 +43,7 @@ array array_sliced(const array *a, int axis, int64_t start, int64_t count, int64
 bool array_reshaped(const array *a, int rank, const int64_t *shape, array *out);
 
 /* Elementwise to <- from, to <- to + from, to <- value; shapes equal (to is not a broadcast view).
- * Dtypes may differ. */
+ * Dtypes may differ. Rows of `to` may share elements: array_add adds to them once for each. */
 void array_copy(const array *to, const array *from);
 void array_add(const array *to, const array *from);
 void array_fill(const array *to, double value);

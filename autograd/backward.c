@@ -66,7 +66,7 @@ ad_status block_adjoint(frame *f, block *b, const array *g)
     array flipped = scratch_array(f, g->dtype, g->rank, g->shape);
     if (ad_mutation.block && !strcmp(ad_mutation.block, b->name) && flipped.data) {
         for (int64_t k = 0; k < g->size; k++)
-            array_put(&flipped, k, -array_get(g, k));
+            array_put(&flipped, k, -array_get(g, array_offset(g, k)));
         return b->op->adjoint(f, b, &flipped);
     }
 #endif
@@ -211,7 +211,7 @@ ad_status ad_retain(ad_var a)
     if (s || i == NO_NODE)
         return s;
     ad_tape *t = a.tape;
-    uint32_t *all = t->retain_pages.base;
+    uint32_t *all;
     if (is_retained(t, i))
         return AD_OK;
     if (!pages_grow(t->context, &t->retain_pages, (t->n_retained + 1) * sizeof *all,

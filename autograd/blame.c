@@ -134,6 +134,7 @@ static ad_status tangent_at(frame *f, block *b, int k, const double *seed, array
 {
     uint32_t n = b->n_args;
     array *a = arena_take(f->scratch, (n + 1) * sizeof *a), y = block_result(f, b);
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): the elements are pointers */
     const array **da = arena_zeros(f->scratch, (n + 1) * sizeof *da);
     *dy = scratch_array(f, AD_F64, y.rank, y.shape);
     y = scratch_contiguous(f, &y, AD_F64);

@@ -51,19 +51,35 @@ static ad_status amin_value(frame *f, block *b)
     return extremes(f, b, true, b->saved, &y);
 }
 
+/* the place of each row's extreme += g */
+static void add_at_extremes(const rows *r, const int64_t *index, const array *g)
+{
+    array begins = r->a, row = r->a;
+    begins.rank = r->kept;
+    begins.size = r->count;
+    row.rank -= r->kept;
+    for (int i = 0; i < row.rank; i++) {
+        row.shape[i] = r->a.shape[r->kept + i];
+        row.stride[i] = r->a.stride[r->kept + i];
+    }
+    const array *only[1] = {&begins};
+    int64_t i = 0;
+    for (array_walk w = array_walk_of(1, only); w.left; array_walk_next(&w))
+        for (int64_t k = 0; k < w.count; k++, i++) {
+            int64_t at = w.offset[0] + k * w.step[0] + array_offset(&row, index[i]);
+            array_put(&row, at, array_get(&row, at) + array_get(g, i));
+        }
+}
+
 static ad_status extreme_adjoint(frame *f, block *b, const array *g)
 {
-    const int64_t *index = b->saved;
     array slot = adjoint_zeroed(f, b, 0);
     if (slot.size == 0)
         return AD_OK;
     if (!slot.data)
         return AD_NO_MEMORY;
     rows r = rows_of(&slot, ((const reduce_attr *)b->attr)->axes);
-    for (int64_t i = 0; i < r.count; i++) {
-        int64_t at = array_offset(&r.a, i * r.n + index[i]);
-        array_put(&slot, at, array_get(&slot, at) + array_get(g, i));
-    }
+    add_at_extremes(&r, b->saved, g);
     return AD_OK;
 }
 

@@ -69,7 +69,7 @@ static ad_status check_indices(frame *f, const array *index, int64_t size)
             if (at >= 0 && at < size)
                 continue;
             snprintf(f->note, sizeof f->note, "index %d at position %lld is not in 0..%lld",
-                     (int)at, (long long)(done + i), (long long)size - 1);
+                     (int)at, (long long)done + i, (long long)size - 1);
             return AD_BAD_INDEX;
         }
     return AD_OK;

@@ -104,12 +104,14 @@ static const block_op concat_op = {.name = "concat",
                                    .value = join_value,
                                    .adjoint = join_adjoint,
                                    .tangent = join_tangent,
-                                   .record = join_record};
+                                   .record = join_record,
+                                   .any_strides = true};
 static const block_op stack_op = {.name = "stack",
                                   .value = join_value,
                                   .adjoint = join_adjoint,
                                   .tangent = join_tangent,
-                                  .record = join_record};
+                                  .record = join_record,
+                                  .any_strides = true};
 
 /* do the parts fit together, but for their sizes along `axis` (-1: everywhere)? */
 static bool call_parts(call *c, int axis)
@@ -234,7 +236,8 @@ static const block_op pad_op = {.name = "pad",
                                 .value = pad_value,
                                 .adjoint = pad_adjoint,
                                 .tangent = pad_tangent,
-                                .record = pad_record};
+                                .record = pad_record,
+                                .any_strides = true};
 
 ad_var ad_pad(ad_var a, const int64_t *before, const int64_t *after, double value)
 {
@@ -393,7 +396,8 @@ static const block_op cast_op = {.name = "cast",
                                  .value = cast_value,
                                  .adjoint = cast_adjoint,
                                  .tangent = cast_tangent,
-                                 .record = cast_record};
+                                 .record = cast_record,
+                                 .any_strides = true};
 static const block_op cast_int_op = {.name = "cast", .value = cast_value};
 static const block_op truncate_op = {.name = "cast", .value = truncate_value};
 

@@ -221,7 +221,7 @@ static entropy_args entropy_args_of(frame *f, const block *b)
     entropy_args e = {.classes = y.dtype == AD_I32, .rows = z.shape[0], .n = z.shape[1]};
     e.z = scratch_contiguous(f, &z, z.dtype);
     e.y = e.classes ? y : scratch_contiguous(f, &y, y.dtype);
-    e.ok = e.z.size == 0 || (e.z.data && e.y.data);
+    e.ok = e.rows == 0 || (e.z.data && e.y.data && b->saved);
     return e;
 }
 

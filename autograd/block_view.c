@@ -82,13 +82,36 @@ static ad_status copy_value(frame *f, block *b)
     return AD_OK;
 }
 
+static view permute_back(const view *v)
+{
+    view back = *v;
+    for (int i = 0; i < v->rank; i++) {
+        back.u.axes[v->u.axes[i]] = i;
+        back.shape[v->u.axes[i]] = v->shape[i];
+    }
+    return back;
+}
+
+/* g in the shape of the argument, all of which the view shows; false: strides do not allow it */
+static bool view_undo(const view *v, const array *a, const array *g, array *out)
+{
+    if (v->kind == VIEW_RESHAPE)
+        return array_reshaped(g, a->rank, a->shape, out);
+    if (v->kind != VIEW_PERMUTE)
+        return false;
+    view back = permute_back(v);
+    return view_apply(&back, g, out);
+}
+
 static ad_status view_adjoint(frame *f, block *b, const array *g)
 {
     const view *v = b->attr;
-    bool fresh = false, everything = v->kind == VIEW_RESHAPE || v->kind == VIEW_PERMUTE;
-    array da = everything || v->kind == VIEW_EXPAND ? adjoint_slot(f, b, 0, &fresh)
-                                                    : adjoint_zeroed(f, b, 0);
-    array part;
+    array a = block_arg(f, b, 0), part;
+    if (view_undo(v, &a, g, &part))
+        return adjoint_lend(f, b, 0, &part);
+    bool fresh = false;
+    array da = v->kind == VIEW_EXPAND || v->kind == VIEW_RESHAPE ? adjoint_slot(f, b, 0, &fresh)
+                                                                 : adjoint_zeroed(f, b, 0);
     if (no_memory(&da))
         return AD_NO_MEMORY;
     if (v->kind == VIEW_EXPAND) {
@@ -159,19 +182,22 @@ static void viewed_record(rule *r);
               .adjoint = view_adjoint,                                                             \
               .tangent = view_tangent,                                                             \
               .record = rule,                                                                      \
-              .is_view = true}
+              .is_view = true,                                                                     \
+              .any_strides = true}
 #define COPY(kind, text, rule)                                                                     \
     [kind] = {.name = text,                                                                        \
               .value = copy_value,                                                                 \
               .adjoint = view_adjoint,                                                             \
               .tangent = view_tangent,                                                             \
-              .record = rule}
+              .record = rule,                                                                      \
+              .any_strides = true}
 #define UNVIEW(kind, text)                                                                         \
     [kind] = {.name = text,                                                                        \
               .value = unview_value,                                                               \
               .adjoint = unview_adjoint,                                                           \
               .tangent = unview_tangent,                                                           \
-              .record = viewed_record}
+              .record = viewed_record,                                                             \
+              .any_strides = true}
 static const block_op view_ops[VIEW_KINDS] = {
     VIEW(VIEW_RESHAPE, "reshape", reshape_record),
     VIEW(VIEW_PERMUTE, "permute", permute_record),
@@ -243,11 +269,7 @@ static void reshape_record(rule *r)
 
 static void permute_record(rule *r)
 {
-    const view *v = r->attr;
-    array a = rule_argument(r, 0);
-    view back = view_make(VIEW_PERMUTE, a.rank, a.shape);
-    for (int i = 0; i < a.rank; i++)
-        back.u.axes[v->u.axes[i]] = i;
+    view back = permute_back(r->attr);
     r->da[0] = view_of(r->tape, r->g, &back);
 }
 

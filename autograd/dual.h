@@ -828,6 +828,20 @@ static inline ad_dual ad_dual_bce_logits(ad_dual a, ad_dual b)
     return ad_dualx_chain2(y, da / (1 + e), a, -a.v, b);
 }
 
+/* -b ln a - (1 - b) ln(1 - a), where no logarithm is below -100. Its derivative in a by partial
+ * fractions of 1 / (a (1 - a)), which ends at 1e12; in b it is the logit of 1 - a, near 1/2 by the
+ * area tangent. */
+static inline ad_dual ad_dual_bce(ad_dual a, ad_dual b)
+{
+    const double p = a.v, q = 1 - p, miss = p - b.v, least = -100;
+    double u = log(p), v = log1p(-p);
+    u = u < least ? least : u;
+    v = v < least ? least : v;
+    const double da = p * q < 1e-12 ? miss * 1e12 : miss / p + miss / q;
+    const double db = fabs(q - p) < .5 ? 2 * atanh(q - p) : v - u;
+    return ad_dualx_chain2((1 - b.v) * -v - b.v * u, da, a, db, b);
+}
+
 /* ---- rounding: derivative 0 ---- */
 
 static inline ad_dual ad_dual_floor(ad_dual a) { return ad_dual_constant(floor(a.v)); }

@@ -140,20 +140,26 @@ static ad_status elementwise_adjoint(frame *f, block *b, const array *g)
     for (int k = 0; k < (int)b->n_args; k++) {
         if (!e->flows[k] || !block_wants(f, b, k))
             continue;
-        arena_mark mark = arena_here(f->scratch);
+        const array a = block_arg(f, b, k);
+        const bool plain = e->plain[k] && !f->magnitude;
+        if (plain && same_shape(&a, g)) {
+            ad_status s = adjoint_lend(f, b, k, g);
+            if (s)
+                return s;
+            continue;
+        }
         bool fresh;
         array acc = adjoint_slot(f, b, k, &fresh);
         if (!acc.data)
             return AD_NO_MEMORY;
-        mark = fresh ? arena_here(f->scratch) : mark; /* a fresh slot must stay */
+        arena_mark mark = arena_here(f->scratch); /* the slot must stay */
         bool direct = fresh && same_shape(&acc, g) && acc.dtype == g->dtype && !f->magnitude;
-        bool same = e->plain[k] && !direct && !f->magnitude;
-        array out = direct ? acc : same ? *g : scratch_array(f, g->dtype, g->rank, g->shape);
+        array out = direct ? acc : plain ? *g : scratch_array(f, g->dtype, g->rank, g->shape);
         if (!out.data)
             return AD_NO_MEMORY;
         if (f->magnitude)
             elementwise_magnitudes(f, b, k, g, &out);
-        else if (!same)
+        else if (!plain)
             elementwise_cotangent(f, b, k, g, &out);
         if (!direct)
             array_sum_to(&acc, &out, !fresh);

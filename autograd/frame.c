@@ -58,6 +58,26 @@ array scratch_contiguous(frame *f, const array *a, ad_dtype dtype)
 
 /* Cotangents that are read after the sweep live as long as their node, all others as long as the
  * sweep. */
+static bool is_lasting(const block *b) { return b->leaf != LEAF_NONE || b->retained; }
+
+static bool place_adjoint(frame *f, block *b, enum adj_place place)
+{
+    b->adj = array_of(NULL, b->out.dtype, b->out.rank, b->out.shape);
+    b->adj.data = arena_take(place == ADJ_LASTING ? f->memory : f->scratch, array_bytes(&b->adj));
+    b->adj_place = place;
+    return b->adj.data != NULL;
+}
+
+/* what was lent is about to be written */
+static void own_adjoint(frame *f, block *b)
+{
+    const array lent = b->adj;
+    if (place_adjoint(f, b, ADJ_SCRATCH))
+        array_copy(&b->adj, &lent);
+    else
+        b->adj_pass = 0;
+}
+
 array frame_slot(frame *f, uint32_t i, bool *fresh)
 {
     node *n = &f->nodes[i];
@@ -65,15 +85,14 @@ array frame_slot(frame *f, uint32_t i, bool *fresh)
     if (node_op(n) != CODE_TENSOR)
         return array_scalar(&n->adjoint);
     block *b = n->u.block;
-    if (b->adj_pass == f->pass)
+    if (b->adj_pass == f->pass) {
+        if (b->adj_place == ADJ_LENT)
+            own_adjoint(f, b);
         return b->adj;
-    bool lasting = b->leaf != LEAF_NONE || b->retained;
-    if (!lasting || !b->adj.data) {
-        b->adj = array_of(NULL, b->out.dtype, b->out.rank, b->out.shape);
-        b->adj.data = arena_take(lasting ? f->memory : f->scratch, array_bytes(&b->adj));
-        if (!b->adj.data)
-            return b->adj;
     }
+    bool there = is_lasting(b) && b->adj_place == ADJ_LASTING && b->adj.data;
+    if (!there && !place_adjoint(f, b, is_lasting(b) ? ADJ_LASTING : ADJ_SCRATCH))
+        return b->adj;
     b->adj_pass = f->pass;
     *fresh = true;
     return b->adj;
@@ -103,5 +122,21 @@ ad_status adjoint_add(frame *f, const block *b, int k, const array *contribution
         array_copy(&a, contribution);
     else
         array_add(&a, contribution);
+    return AD_OK;
+}
+
+/* The cotangent of a scalar is no longer there when its rule is done; that of a tensor stays for
+ * the sweep, and nobody writes to it again. */
+ad_status adjoint_lend(frame *f, const block *b, int k, const array *contribution)
+{
+    const node *n = &f->nodes[b->args[k]];
+    block *arg = node_op(n) == CODE_TENSOR ? n->u.block : NULL;
+    if (!arg || arg->adj_pass == f->pass || is_lasting(arg) ||
+        arg->out.dtype != contribution->dtype || node_op(&f->nodes[b->node]) != CODE_TENSOR ||
+        !(arg->op->any_strides || array_contiguous(contribution)))
+        return adjoint_add(f, b, k, contribution);
+    arg->adj = *contribution;
+    arg->adj_place = ADJ_LENT;
+    arg->adj_pass = f->pass;
     return AD_OK;
 }

@@ -43,9 +43,9 @@ static const char *const sited[] = {
     "mean_axes", "prod_axes", "amax_axes", "amin_axes", "norm_axes", "logsumexp_axes", "var_axes",
     "std_axes", "argmax", "argmin", "cumsum", "cumprod", "sum_n", "prod_n", "reshape", "permute",
     "transpose", "expand", "slice", "flip", "repeat", "concat", "stack", "pad", "tril", "triu",
-    "diag", "trace", "at", "cast", "softmax", "log_softmax", "maxout", "stop_gradient",
+    "diag", "trace", "at", "windows", "cast", "softmax", "log_softmax", "maxout", "stop_gradient",
     "input_array", "constant_array", "input_tensor", "constant_tensor", "bind", "use", "call", "apply",
-    "random_uniform", "random_normal", "random_bernoulli", "random_permutation",
+    "random_uniform", "random_normal", "random_bernoulli", "random_permutation", "fail",
     /* clang-format on */
 };
 /* those with several variables among their arguments, which are evaluated from left to right */
@@ -178,8 +178,8 @@ static void print_short(void)
         printf("#undef %s\n#define %s(...) ad_%s(__VA_ARGS__)\n", ordered[i].name, ordered[i].name,
                ordered[i].name);
     for (int i = 0; i < N_SITED; i++)
-        if (strcmp(sited[i], "call") && strcmp(sited[i], "apply") && strcmp(sited[i], "use") &&
-            strcmp(sited[i], "at") && strcmp(sited[i], "bind"))
+        if (strcmp(sited[i], "call") != 0 && strcmp(sited[i], "apply") != 0 && strcmp(sited[i], "use") != 0 &&
+            strcmp(sited[i], "at") != 0 && strcmp(sited[i], "bind") != 0 && strcmp(sited[i], "fail") != 0)
             printf("#undef %s\n#define %s(...) ad_%s(__VA_ARGS__)\n", sited[i], sited[i], sited[i]);
     puts("#undef input\n#define input(...) ad_input(__VA_ARGS__)\n#endif");
 }

@@ -135,7 +135,7 @@ ad_status ad_tape_counts(const ad_tape *t, int64_t *counts)
         unsigned op = node_op(&t->head.nodes[i]);
         const block *b = block_at(t->head.nodes, i);
         int at = op < AD_OP_COUNT_ ? (int)op : b && b->code >= 0 ? b->code : AD_OP_COUNT_;
-        while (at >= AD_OP_COUNT_ && at < ad_op_count() && strcmp(ad_op_at(at)->name, name))
+        while (at >= AD_OP_COUNT_ && at < ad_op_count() && strcmp(ad_op_at(at)->name, name) != 0)
             at++;
         if (at < ad_op_count())
             counts[at]++;

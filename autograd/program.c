@@ -104,6 +104,7 @@ static block *copy_block(capture *c, const block *from, uint32_t i)
     b->saved = NULL;
     b->adj = (array){0};
     b->adj_pass = 0;
+    b->adj_place = ADJ_SCRATCH;
     b->tangent = NULL;
     b->retained = false;
     b->tensor = NULL;

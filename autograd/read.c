@@ -93,12 +93,9 @@ static ad_status adjoint_of(ad_var a, array *out)
 {
     uint32_t i;
     ad_status s = var_check(a, &i);
-    if (s)
+    *out = array_scalar(NULL);
+    if (s || i == NO_NODE)
         return s;
-    if (i == NO_NODE) {
-        *out = array_scalar(NULL);
-        return AD_OK;
-    }
     ad_tape *t = a.tape;
     const block *b = block_at(t->head.nodes, i);
     bool leaf = node_op(&t->head.nodes[i]) == CODE_INPUT || (b && b->op->is_leaf);
@@ -111,7 +108,7 @@ static ad_status adjoint_of(ad_var a, array *out)
                 : " before a backward pass");
         return t->status;
     }
-    if (node_op(&t->head.nodes[i]) == CODE_TENSOR) {
+    if (b && node_op(&t->head.nodes[i]) == CODE_TENSOR) {
         *out = b->adj_pass == t->frame.pass ? b->adj : b->out;
         if (b->adj_pass != t->frame.pass)
             out->data = NULL;

@@ -223,6 +223,7 @@ ad_var call_fail(call *c, ad_status status, const char *format, ...)
     char text[400];
     va_list args;
     va_start(args, format);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): va_start is the line before */
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     c->ok = false;

@@ -85,7 +85,7 @@ static void mark_reached(reverse *r, int n, const uint32_t *x)
         if (x[k] <= r->top)
             r->reaches[x[k] - r->low] = true;
     for (uint32_t i = r->low; i <= r->top; i++) {
-        uint32_t few[3], count;
+        uint32_t few[3] = {0}, count;
         const uint32_t *ids;
         parents_of(f, i, few, &ids, &count);
         for (uint32_t k = 0; k < count && !r->reaches[i - r->low]; k++)
@@ -144,9 +144,8 @@ static void record_rule(reverse *r, uint32_t i, uint32_t n, const uint32_t *ids)
 
 static ad_var zero_like(ad_tape *t, uint32_t i)
 {
-    array a = frame_array(&t->frame, i);
-    return node_op(&t->head.nodes[i]) == CODE_TENSOR ? fit(t, ad_constant(0), i)
-                                                     : (a.rank ? (ad_var){0} : ad_constant(0));
+    ad_var zero = ad_constant(0);
+    return node_op(&t->head.nodes[i]) == CODE_TENSOR ? fit(t, zero, i) : zero;
 }
 
 static void sweep_recorded(reverse *r, int m, const uint32_t *y, const ad_var *cotangents)
@@ -198,14 +197,15 @@ ad_status ad_gradients_seeded(int m, const ad_var *y, const ad_var *cotangents, 
     size_t count = tape_ok(t) && r.low <= r.top ? r.top - r.low + 1 : 0;
     r.reaches = memory_take(t->context, count);
     r.adjoint = memory_take(t->context, count * sizeof *r.adjoint);
-    if (!ids || !r.reaches || !r.adjoint)
+    const bool room = ids && r.reaches && r.adjoint;
+    if (!room)
         tape_fail(t, AD_NO_MEMORY, NULL, "gradients: out of memory");
-    if (tape_ok(t) && count) {
+    if (room && tape_ok(t) && count) {
         t->frame.n = t->head.n;
         mark_reached(&r, n, ix);
         sweep_recorded(&r, m, ids, cotangents);
     }
-    for (int k = 0; k < n && tape_ok(t); k++) {
+    for (int k = 0; k < n && room && tape_ok(t); k++) {
         ad_var g = count && ix[k] <= r.top ? r.adjoint[ix[k] - r.low] : (ad_var){0};
         gradients[k] = g.tape ? fit(t, g, ix[k]) : zero_like(t, ix[k]);
     }

@@ -96,7 +96,7 @@ void scopes_forget(ad_tape *t)
  * around it. */
 static bool scope_enter(ad_tape *t, const char *path, uint32_t parent)
 {
-    scope_change *all = t->scope_pages.base;
+    scope_change *all;
     if (!path || !pages_grow(t->context, &t->scope_pages, (t->n_scopes + 2) * sizeof *all,
                              (size_t)AD_MAX_NODES * sizeof *all))
         return false;

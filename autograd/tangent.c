@@ -65,6 +65,7 @@ static ad_status tangent_block(frame *f, uint32_t i, double *tangents, int width
     arena_mark mark = arena_here(f->scratch);
     array *a = arena_take(f->scratch, (size_t)(b->n_args + 1) * 2 * sizeof *a),
           *da = a ? a + b->n_args + 1 : NULL;
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): the elements are pointers */
     const array **present = arena_take(f->scratch, (size_t)(b->n_args + 1) * sizeof *present);
     ad_status s = a && present ? AD_OK : AD_NO_MEMORY;
     y = s ? y : scratch_contiguous(f, &y, AD_F64);

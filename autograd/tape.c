@@ -51,6 +51,7 @@ void ad_tape_free(ad_tape *t)
     const ad_context *c = t->context;
     pages *const all[] = {&t->node_pages,   &t->site_pages, &t->epoch_pages, &t->scope_pages,
                           &t->assign_pages, &t->mark_pages, &t->retain_pages};
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): the elements are pointers */
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         pages_free(c, all[i]);
     arena_free(&t->memory);
@@ -140,6 +141,7 @@ ad_var tape_fail(ad_tape *t, ad_status status, const char *site, const char *for
         return tape_poison(t);
     va_list args;
     va_start(args, format);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): va_start is the line before */
     int n = vsnprintf(t->error, sizeof t->error - 64, format, args);
     va_end(args);
     size_t used = n < 0 ? 0 : (size_t)n < sizeof t->error - 65 ? (size_t)n : sizeof t->error - 65;
@@ -150,6 +152,13 @@ ad_var tape_fail(ad_tape *t, ad_status status, const char *site, const char *for
     t->status = status;
     t->head.limit = 0;
     return tape_poison(t);
+}
+
+ad_var(ad_fail)(ad_tape *t, ad_status status, const char *text)
+{
+    if (!t)
+        return (ad_var){0};
+    return tape_fail(t, status ? status : AD_BAD_ARGUMENT, NULL, "%s", text ? text : "");
 }
 
 bool tape_ready(ad_tape *t)

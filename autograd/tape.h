@@ -48,9 +48,9 @@ typedef struct block_op {
     const char *name;
     /* computes the result from the arguments; for a view: points b->out into the argument */
     ad_status (*value)(frame *f, block *b);
-    /* given the cotangent g of the result (dtype and shape of the result, contiguous), adds to the
-     * arguments' by adjoint_add and friends. Where f->magnitude is set, sums |contributions|
-     * instead (g >= 0 then). */
+    /* given the cotangent g of the result (dtype and shape of the result; contiguous but for
+     * any_strides), adds to the arguments' by adjoint_add and friends. Where f->magnitude is set,
+     * sums |contributions| instead (g >= 0 then). */
     ad_status (*adjoint)(frame *f, block *b, const array *g);
     /* dy from da[k] (NULL where zero): contiguous doubles of the shapes of result and arguments;
      * a[k], y likewise */
@@ -60,9 +60,13 @@ typedef struct block_op {
     void (*record)(rule *r);
     /* distance from the nearest kink; NULL: smooth */
     double (*kink)(frame *f, block *b);
-    bool is_view; /* the result shares the argument's memory */
-    bool is_leaf; /* no arguments: input, parameter, constant, random draw */
+    bool is_view;     /* the result shares the argument's memory */
+    bool is_leaf;     /* no arguments: input, parameter, constant, random draw */
+    bool any_strides; /* adjoint reads g wherever it lies */
 } block_op;
+
+/* whose memory a cotangent is in: the sweep's, another node's (see adjoint_lend), or the tape's */
+enum adj_place { ADJ_SCRATCH, ADJ_LENT, ADJ_LASTING };
 
 enum leaf_kind { LEAF_NONE, LEAF_INPUT, LEAF_CONSTANT, LEAF_PARAMETER };
 
@@ -84,6 +88,7 @@ struct block {
     array out; /* of a tensor; a scalar's value is in its node: use frame_array */
     array adj; /* cotangent, valid when adj_pass is the frame's pass */
     uint64_t adj_pass;
+    enum adj_place adj_place;
     double *tangent;          /* of each direction, contiguous doubles; NULL: zero */
     struct ad_tensor *tensor; /* of a borrowed leaf */
     struct ad_param *param;
@@ -145,6 +150,9 @@ array adjoint_slot(frame *f, const block *b, int k, bool *fresh);
 array adjoint_zeroed(frame *f, const block *b, int k);
 /* Adds a contribution of the argument's shape (any strides, any float dtype). */
 ad_status adjoint_add(frame *f, const block *b, int k, const array *contribution);
+/* The same of a contribution that is g, or all of g seen otherwise: where it is the first, nothing
+ * is copied, and the argument borrows g's memory until another contribution arrives. */
+ad_status adjoint_lend(frame *f, const block *b, int k, const array *contribution);
 /* Contiguous scratch for one sweep; data NULL when out of memory. */
 array scratch_array(frame *f, ad_dtype dtype, int rank, const int64_t *shape);
 /* `a` itself if contiguous and of that dtype, else a contiguous copy in scratch. */

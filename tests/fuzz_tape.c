@@ -337,6 +337,19 @@ static void record_reduction(fuzz *f)
     }
 }
 
+static ad_var windows_from(fuzz *f, ad_var a)
+{
+    int64_t size[10], stride[10], dilation[10];
+    for (int i = 0; i < 10; i++) {
+        size[i] = i < 3 ? size_from(f) : 1;
+        stride[i] = i < 3 ? size_from(f) : 1;
+        dilation[i] = i < 3 ? size_from(f) : 1;
+    }
+    int n = byte(f) == 255 ? small(f) : (int)(byte(f) % 4);
+    return ad_windows(a, n, byte(f) == 255 ? NULL : size, byte(f) % 2 ? NULL : stride,
+                      byte(f) % 2 ? NULL : dilation);
+}
+
 static void record_view(fuzz *f)
 {
     int64_t shape[12];
@@ -345,7 +358,7 @@ static void record_view(fuzz *f)
     for (int i = 0; i < 10; i++)
         axes[i] = i;
     int rank = ad_rank(a);
-    switch (byte(f) % 9) {
+    switch (byte(f) % 10) {
     case 0:
         rank = shape_from(f, shape);
         keep(f, ad_reshape(a, rank, byte(f) == 255 ? NULL : shape));
@@ -387,6 +400,9 @@ static void record_view(fuzz *f)
     }
     case 7:
         keep(f, ad_flip(a, small(f)));
+        break;
+    case 8:
+        keep(f, windows_from(f, a));
         break;
     default:
         keep(f, ad_stop_gradient(a));

@@ -361,6 +361,7 @@ USE(tril, ad_tril(x[0], 0))
 USE(triu, ad_triu(x[0], 1))
 USE(diag, ad_diag(x[0]))
 USE(at, ad_at(x[0], (int64_t[]){1, 2}))
+USE(windows, ad_windows(x[0], 2, (int64_t[]){2, 2}, NULL, (int64_t[]){1, 2}))
 USE(take, ad_take(x[0], 0, indices(x, 1, (int64_t[]){4}, (int32_t[]){2, 0, 2, 1})))
 USE(gather, ad_gather(x[0], 0, indices(x, 2, (int64_t[]){1, 4}, (int32_t[]){2, 0, 2, 1})))
 USE(scatter_add, ad_scatter_add(x[2], 0, indices(x, 1, (int64_t[]){4}, (int32_t[]){3, 0, 3, 1}), x[3]))
@@ -369,6 +370,7 @@ USE(softmax, ad_softmax(x[0], 1))
 USE(log_softmax, ad_log_softmax(x[0], 0))
 USE(softmax_cross_entropy, ad_softmax_cross_entropy(x[0], indices(x, 1, (int64_t[]){3}, (int32_t[]){3, 0, 1})))
 USE(unslice, ad_grad_of(ad_sum(ad_square(ad_slice(x[0], 1, 0, 4, 2))), x[0]))
+USE(unwindows, ad_grad_of(ad_sum(ad_square(ad_windows(x[0], 1, (int64_t[]){3}, NULL, NULL))), x[0]))
 USE(unat, ad_grad_of(ad_square(ad_at(x[0], (int64_t[]){1, 2})), x[0]))
 USE(untake, ad_grad_of(ad_sum(ad_square(ad_take(x[0], 0, indices(x, 1, (int64_t[]){4}, (int32_t[]){2, 0, 2, 1})))), x[0]))
 USE(ungather, ad_grad_of(ad_sum(ad_square(ad_gather(x[0], 0, indices(x, 2, (int64_t[]){1, 4}, (int32_t[]){2, 0, 2, 1})))), x[0]))
@@ -406,6 +408,7 @@ static const struct {
     {"triu", use_triu},
     {"diag", use_diag},
     {"at", use_at},
+    {"windows", use_windows},
     {"take", use_take},
     {"gather", use_gather},
     {"scatter_add", use_scatter_add},
@@ -414,6 +417,7 @@ static const struct {
     {"log_softmax", use_log_softmax},
     {"softmax_cross_entropy", use_softmax_cross_entropy},
     {"unslice", use_unslice},
+    {"unwindows", use_unwindows},
     {"unat", use_unat},
     {"untake", use_untake},
     {"ungather", use_ungather},

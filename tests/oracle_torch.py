@@ -123,6 +123,8 @@ BINARY = {
     "leaky_relu": (lambda a, b: torch.where(a > 0, a, b * a), -3, 3, .01, .3),
     "elu": (lambda a, b: torch.where(a > 0, a, b * torch.expm1(a)), -3, 3, .5, 2),
     "bce_logits": (lambda a, b: torch.nn.functional.softplus(a) - a * b, -3, 3, 0, 1),
+    "bce": (lambda a, b: torch.nn.functional.binary_cross_entropy(*torch.broadcast_tensors(a, b), reduction="none"),
+            .05, .95, 0, 1),
     "less": (mask(torch.lt), -3, 3, -3, 3), "less_equal": (mask(torch.le), -3, 3, -3, 3),
     "greater": (mask(torch.gt), -3, 3, -3, 3), "greater_equal": (mask(torch.ge), -3, 3, -3, 3),
     "equal": (mask(torch.eq), -3, 3, -3, 3), "not_equal": (mask(torch.ne), -3, 3, -3, 3),
@@ -251,6 +253,23 @@ case("diag", [], torch.diag, draw([2, 3]))
 case("trace", [], torch.trace, draw([3, 3]))
 case("at", [1, 2], lambda a: a[1, 2], draw([2, 3]))
 case("stop_gradient", [], lambda a: a * a.detach(), draw([3]))
+
+
+def windows(a, size, stride, dilation):
+    for axis, k, s, d in zip(range(a.dim() - len(size), a.dim()), size, stride, dilation):
+        a = a.unfold(axis, d * (k - 1) + 1, s)[..., ::d]
+    return a
+
+
+for shape, size, stride, dilation in [([7], [3], [1], [1]), ([2, 8], [3], [2], [1]), ([9], [3], [1], [3]),
+                                      ([2, 5], [2], [3], [1]), ([2, 4, 5], [2, 3], [1, 1], [1, 1]),
+                                      ([5, 6], [2, 3], [3, 2], [2, 1]),
+                                      ([2, 3, 4, 3], [2, 3, 1], [1, 1, 2], [1, 1, 1])]:
+    case("windows", [len(size), *size, *stride, *dilation], lambda a: windows(a, size, stride, dilation), draw(shape))
+for stride, dilation in [(1, 1), (2, 1), (1, 2)]:
+    case("conv2d", [stride, dilation], lambda a, w: torch.nn.functional.conv2d(a, w, None, stride, 1, dilation),
+         draw([2, 2, 5, 4]), draw([3, 2, 3, 2]))
+case("max_pool2d", [2], lambda a: torch.nn.functional.max_pool2d(a, 2), draw([2, 5, 4], distinct=True))
 
 # ---- indices -------------------------------------------------------------------------------------
 

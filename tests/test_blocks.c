@@ -122,6 +122,32 @@ OPERATION(diag, ad_diag(x[0]))
 OPERATION(trace, ad_trace(x[0]))
 OPERATION(at, ad_at(x[0], &P(0)))
 
+/* p: number of axes, sizes, strides, dilations; a stride or dilation that begins with 0: none given
+ */
+static ad_var windows(const ad_var *x, void *user)
+{
+    const int64_t n = P(0), *sizes = &P(1), *strides = sizes + n, *dilations = strides + n;
+    return ad_windows(x[0], (int)n, sizes, *strides ? strides : NULL,
+                      *dilations ? dilations : NULL);
+}
+static ad_var weighted_windows(const ad_var *x, void *user)
+{
+    return ad_mul(windows(x, user), x[1]);
+}
+static ad_var largest_in_windows(const ad_var *x, void *user)
+{
+    return ad_amax_axes(windows(x, user), 2, (int[]){-1, -2}, false);
+}
+/* (N,C,H,W) and (O, C KH KW) -> (N,O,OH OW), with a border of zeros */
+static ad_var convolution(const ad_var *x, void *user)
+{
+    const int64_t border[4] = {0, 0, 1, 1};
+    ad_var padded = ad_pad(x[0], border, border, 0);
+    ad_var columns = ad_permute(windows(&padded, user), (int[]){0, 1, 4, 5, 2, 3});
+    const int64_t *s = ad_shape(columns), shape[3] = {s[0], s[1] * s[2] * s[3], s[4] * s[5]};
+    return ad_matmul(x[1], ad_reshape(columns, 3, shape));
+}
+
 /* indices 0, p0, 2 p0, ... modulo the size of the axis p1, in a shape: every row twice or more, out
  * of order */
 static ad_var indices(ad_var a, const void *user, int rank, const int64_t *shape)
@@ -155,6 +181,8 @@ static ad_var transposed(ad_var g, ad_function f, void *user, int rank, const in
 }
 OPERATION(unslice, transposed(x[0], slice, user, 2, (int64_t[]){3, 5}))
 OPERATION(undiag, transposed(x[0], diag, user, 2, (int64_t[]){3, 4}))
+OPERATION(unwindows, transposed(x[0], windows, user, 2, (int64_t[]){5, 7}))
+OPERATION(unwindows_in_one, transposed(x[0], windows, user, 1, (int64_t[]){9}))
 OPERATION(unat, transposed(x[0], at, user, 2, (int64_t[]){3, 4}))
 OPERATION(untake, transposed(x[0], take, user, 2, (int64_t[]){4, 2}))
 OPERATION(ungather, transposed(x[0], gather, user, 2, (int64_t[]){3, 2}))
@@ -406,6 +434,23 @@ static const row rows[] = {
     {"diag", trace, "(2,4)", {0}, 0},
     {"at", at, "(3,4)", {2, 1}, 0},
     {"at", at, "(1,2,1,2,1,2,1,2)", {0, 1, 0, 0, 0, 1, 0, 1}, 0},
+    {"windows", windows, "(7)", {1, 3}, 0},
+    {"windows", windows, "(7)", {1, 1}, 0},
+    {"windows", windows, "(3)", {1, 3}, 0},
+    {"windows", windows, "(8)", {1, 3, 2}, 0},
+    {"windows", windows, "(2,8)", {1, 2, 3}, 0},
+    {"windows", windows, "(6)", {1, 2, 2}, 0},
+    {"windows", windows, "(9)", {1, 3, 1, 3}, 0},
+    {"windows", windows, "(3,1)", {1, 1, 1 << 30, 1 << 30}, 0},
+    {"windows", windows, "(2,5,6)", {2, 2, 3, 1, 2, 2, 1}, 0},
+    {"windows", windows, "(1,2,5,4)", {2, 3, 2}, 0},
+    {"windows", windows, "(4,5,4)", {3, 2, 3, 2, 1, 2, 1, 1, 1, 2}, 0},
+    {"windows", windows, "(2,1,2,3)", {4, 1, 1, 2, 2}, 0},
+    {"windows", windows, "(0,5)", {1, 2}, 0},
+    {"windows", weighted_windows, "(3,5) (2,2,2,3)", {2, 2, 3, 1, 2}, 0},
+    {"windows", largest_in_windows, "(2,6,5)", {2, 2, 2, 2, 2}, DISTINCT},
+    {"windows", convolution, "(2,2,4,3) (3,12)", {2, 2, 3}, 0},
+    {"windows", convolution, "(2,1,5,5) (2,9)", {2, 3, 3, 2, 2}, 0},
     {"take", take, "(4,2)", {3, 0, 1, 6}, 0},
     {"take", take, "(2,3,2)", {2, 1, 2, 2, 3}, 0},
     {"take", take, "(3)", {1, -1, 1, 5}, 0},
@@ -424,6 +469,9 @@ static const row rows[] = {
     {"unslice", unslice, "(3,2)", {1, 4, 0, -2}, 0},
     {"unslice", unslice, "(1,5)", {0, 1, 2, 1}, 0},
     {"diag", undiag, "(3)", {0}, 0},
+    {"unwindows", unwindows, "(5,5,3)", {1, 3}, 0},
+    {"unwindows", unwindows, "(2,3,2,3)", {2, 2, 3, 3, 2}, 0},
+    {"unwindows", unwindows_in_one, "(3,3)", {1, 3, 2, 2}, 0},
     {"unat", unat, "()", {2, 1}, 0},
     {"untake", untake, "(6,2)", {3, 0, 1, 6}, 0},
     {"untake", untake, "(4,2,3)", {1, 1, 2, 2, 3}, 0},
@@ -1002,6 +1050,95 @@ static void gradient_checks_pass(void **state)
     end_test();
 }
 
+/* ---- cotangents that are passed on ---- */
+
+static ad_var shown(int how, ad_var h, ad_var other)
+{
+    switch (how) {
+    case 0:
+        return ad_reshape(h, 2, (int64_t[]){2, 6});
+    case 1:
+        return ad_transpose(h);
+    case 2:
+        return ad_reshape(ad_permute(ad_reshape(h, 3, (int64_t[]){3, 2, 2}), (int[]){2, 0, 1}), 1,
+                          (int64_t[]){12});
+    case 3:
+        return ad_add(h, other);
+    case 4:
+        return ad_slice(ad_transpose(other), 0, 1, 3, 1);
+    default:
+        return ad_matmul(h, ad_transpose(h));
+    }
+}
+
+/* Gradients of all these nodes, backward and recorded. */
+static void check_passed_on(int number, bool keep, int n, const ad_var *of, ad_var y)
+{
+    numbers got[8], want;
+    ad_var recorded[8];
+    ad_dtype dtype = ad_dtype_of(of[0]);
+    for (int k = 1; k < n && !keep; k++) /* all but the input */
+        ad_retain(of[k]);
+    if ((keep ? ad_backward_keep : ad_backward)(y))
+        report("views %d: %s", number, ad_tape_error(y.tape));
+    for (int k = 0; k < n; k++)
+        assert_int_equal(ad_grad_read(of[k], got[k]), AD_OK);
+    assert_int_equal(ad_gradients(y, n, of, recorded), AD_OK);
+    for (int k = 0; k < n; k++) {
+        char text[64];
+        snprintf(text, sizeof text, "views %d, gradient of node %d", number, k);
+        assert_int_equal(ad_read(recorded[k], want), AD_OK);
+        expect_close(text, ad_size(of[k]), got[k], want,
+                     (dtype == AD_F32 ? 1e-6 : 1e-14) * scale_of(ad_size(of[k]), want, 1));
+    }
+}
+
+/* A cotangent that is the argument's too, if seen otherwise, is passed on without being copied.
+ * Nobody may notice: not where the argument has other users, before or after, nor where cotangents
+ * are read. */
+static void cotangents_that_are_passed_on_stay_what_they_are(void **state)
+{
+    (void)state;
+    begin_test();
+    for (int i = 0; i < 2 * 6 * 6 * 6; i++) {
+        values a = {.rank = 2, .shape = {3, 4}, .size = 12};
+        uint64_t seed = (uint64_t)i;
+        draw(&a, 0, &seed);
+        ad_tape *t = ad_tape_new(NULL);
+        ad_var of[6], y = ad_constant(0);
+        of[0] = arranged(t, PLAIN, both[i % 2], &a);
+        of[1] = ad_reshape(ad_sin(ad_transpose(of[0])), 2, (int64_t[]){3, 4});
+        of[2] = ad_sin(of[0]);
+        for (int k = 0, how = i / 2; k < 3; k++, how /= 6) {
+            of[3 + k] = shown(how % 6, of[1 + k % 2], of[2 - k % 2]);
+            y = ad_add(y, ad_sum(ad_sin(of[3 + k])));
+        }
+        check_passed_on(i, i / 2 % 2, 6, of, y);
+        ad_tape_free(t);
+    }
+    end_test();
+}
+
+/* The first are gone when their rule is done, the second stay when the next sweep begins. */
+static void cotangents_of_scalars_and_inputs_are_copied(void **state)
+{
+    (void)state;
+    ad_tape *t = ad_tape_new(NULL);
+    double two = 2, threes[6] = {3, 3, 3, 3, 3, 3}, g[6];
+    ad_var x = ad_input_array(t, AD_F64, 1, (int64_t[]){1}, &two);
+    ad_var y = ad_reshape(ad_square(x), 0, NULL);
+    assert_int_equal(ad_backward(ad_square(y)), AD_OK);
+    assert_true(ad_grad(x) == 32);
+    ad_var a = ad_input_array(t, AD_F64, 2, (int64_t[]){2, 3}, threes),
+           b = ad_reshape(a, 1, (int64_t[]){6});
+    assert_int_equal(ad_backward(ad_sum(ad_square(b))), AD_OK);
+    assert_int_equal(ad_backward_add(ad_sum(ad_square(ad_mul(b, b)))), AD_OK);
+    assert_int_equal(ad_grad_read(a, g), AD_OK);
+    for (int i = 0; i < 6; i++)
+        assert_true(g[i] == 6 + 108);
+    ad_tape_free(t);
+}
+
 /* ---- replays and programs ---- */
 
 /* y at other inputs, replayed and recorded: the same bits; likewise a program, and its gradient. */
@@ -1160,6 +1297,49 @@ static void broadcasting_is_numpys(void **state)
             draw(&b, 0, &seed);
             check_broadcast(&a, &b, (i + k) % 2 ? AD_F32 : AD_F64);
         }
+    end_test();
+}
+
+/* Windows of (2, length, length), element by element; and what comes back to the argument. */
+static void check_windows(int length, const int64_t size[2], const int64_t stride[2],
+                          const int64_t dilation[2])
+{
+    values a = {.rank = 3, .shape = {2, length, length}, .size = 2 * length * length};
+    numbers got, want, w, g = {0}, back;
+    uint64_t seed = 3;
+    int64_t n = 0;
+    draw(&a, 0, &seed);
+    draw_numbers(4, MAX_SIZE, w);
+    for (int64_t b = 0; b < 2; b++)
+        for (int64_t i = 0; i + (size[0] - 1) * dilation[0] < length; i += stride[0])
+            for (int64_t j = 0; j + (size[1] - 1) * dilation[1] < length; j += stride[1])
+                for (int64_t k = 0; k < size[0] * size[1]; k++, n++) {
+                    int64_t r = i + k / size[1] * dilation[0], c = j + k % size[1] * dilation[1];
+                    int64_t at = (b * length + r) * length + c;
+                    want[n] = a.data[at];
+                    g[at] += w[n];
+                }
+    ad_tape *t = ad_tape_new(NULL);
+    ad_var x = arranged(t, PLAIN, AD_F64, &a), y = ad_windows(x, 2, size, stride, dilation);
+    const double *seeds[1] = {w};
+    assert_int_equal(ad_size(y), n);
+    assert_int_equal(ad_read(y, got), AD_OK);
+    assert_int_equal(ad_vjp(1, &y, seeds), AD_OK);
+    assert_int_equal(ad_grad_read(x, back), AD_OK);
+    expect_close("windows", n, got, want, 0);
+    expect_close("gradient of windows", a.size, back, g, 1e-14 * (double)n);
+    ad_tape_free(t);
+}
+
+static void windows_are_those_of_a_loop(void **state)
+{
+    (void)state;
+    begin_test();
+    for (int64_t i = 0; i < 216; i++) {
+        const int64_t size[2] = {1 + i % 3, 1 + i / 27 % 3}, stride[2] = {1 + i / 3 % 3, 1 + i % 2},
+                      dilation[2] = {1 + i / 9 % 3, 1 + i / 81};
+        check_windows(7, size, stride, dilation);
+    }
     end_test();
 }
 
@@ -1424,9 +1604,12 @@ int main(void)
         cmocka_unit_test(layouts_change_nothing),
         cmocka_unit_test(expanded_arguments_get_the_sum),
         cmocka_unit_test(contributions_add_up),
+        cmocka_unit_test(cotangents_that_are_passed_on_stay_what_they_are),
+        cmocka_unit_test(cotangents_of_scalars_and_inputs_are_copied),
         cmocka_unit_test(gradient_checks_pass),
         cmocka_unit_test(replays_and_programs_give_the_same_bits),
         cmocka_unit_test(broadcasting_is_numpys),
+        cmocka_unit_test(windows_are_those_of_a_loop),
         cmocka_unit_test(three_operands_broadcast_together),
         cmocka_unit_test(blocks_take_tensors_of_rank_0),
         cmocka_unit_test(elementwise_operations_take_tensors_of_rank_0),

@@ -8,7 +8,7 @@
 
 #include "ad.h"
 
-enum { MAX_ARGUMENTS = 5, MAX_NUMBERS = 8 };
+enum { MAX_ARGUMENTS = 5, MAX_NUMBERS = 10 };
 
 /* ---- the file ---- */
 
@@ -189,6 +189,7 @@ OPERATION(triu, ad_triu(x[0], (int)p[0]))
 OPERATION(diag, ad_diag(x[0]))
 OPERATION(trace, ad_trace(x[0]))
 OPERATION(at, ad_at(x[0], p))
+OPERATION(windows, ad_windows(x[0], (int)p[0], p + 1, p + 1 + p[0], p + 1 + 2 * p[0]))
 OPERATION(stop_gradient, ad_mul(x[0], ad_stop_gradient(x[0])))
 OPERATION(take, ad_take(x[0], (int)p[0], x[1]))
 OPERATION(gather, ad_gather(x[0], (int)p[0], x[1]))
@@ -218,6 +219,28 @@ static ad_var do_split(const ad_var *x, int n, const int64_t *p, int n_p)
     return parts[1];
 }
 
+/* p: stride and dilation of both axes; the border is 1 */
+static ad_var do_conv2d(const ad_var *x, int n, const int64_t *p, int n_p)
+{
+    const int64_t border[4] = {0, 0, 1, 1}, strides[2] = {p[0], p[0]}, dilations[2] = {p[1], p[1]};
+    const int64_t *kernel = ad_shape(x[1]);
+    UNUSED;
+    ad_var seen = ad_windows(ad_pad(x[0], border, border, 0), 2, kernel + 2, strides, dilations);
+    seen = ad_permute(seen, (int[]){0, 1, 4, 5, 2, 3});
+    const int64_t *s = ad_shape(seen);
+    const int64_t inner = s[1] * s[2] * s[3], y[4] = {s[0], kernel[0], s[4], s[5]};
+    ad_var columns = ad_reshape(seen, 3, (int64_t[]){s[0], inner, s[4] * s[5]});
+    ad_var weights = ad_reshape(x[1], 2, (int64_t[]){kernel[0], inner});
+    return ad_reshape(ad_matmul(weights, columns), 4, y);
+}
+
+static ad_var do_max_pool2d(const ad_var *x, int n, const int64_t *p, int n_p)
+{
+    const int64_t size[2] = {p[0], p[0]};
+    UNUSED;
+    return ad_amax_axes(ad_windows(x[0], 2, size, size, NULL), 2, (int[]){-2, -1}, false);
+}
+
 /* Two layers, a normalisation between them, and a loss over classes. */
 static ad_var do_network(const ad_var *x, int n, const int64_t *p, int n_p)
 {
@@ -238,16 +261,17 @@ static const struct {
 #name, do_##name                                                                           \
     }
 #define ROWS(name) ROW(name), ROW(name##_axes)
-    ROW(polygamma),     ROW(powi),    ROW(matmul),  ROW(matmul_self), ROW(matmul_gram),
-    ROW(dot),           ROW(outer),   ROWS(sum),    ROWS(mean),       ROWS(prod),
-    ROWS(amax),         ROWS(amin),   ROWS(norm),   ROWS(logsumexp),  ROWS(var),
-    ROWS(std),          ROW(argmax),  ROW(argmin),  ROW(cumsum),      ROW(cumprod),
-    ROW(reshape),       ROW(permute), ROW(expand),  ROW(transpose),   ROW(reshape_transposed),
-    ROW(slice),         ROW(flip),    ROW(repeat),  ROW(concat),      ROW(concat_self),
-    ROW(stack),         ROW(split),   ROW(pad),     ROW(tril),        ROW(triu),
-    ROW(diag),          ROW(trace),   ROW(at),      ROW(take),        ROW(gather),
-    ROW(scatter_add),   ROW(softmax), ROW(maxout),  ROW(log_softmax), ROW(cross_entropy),
-    ROW(stop_gradient), ROW(cast),    ROW(network), ROW(cast_int),
+    ROW(polygamma),     ROW(powi),       ROW(matmul),  ROW(matmul_self), ROW(matmul_gram),
+    ROW(dot),           ROW(outer),      ROWS(sum),    ROWS(mean),       ROWS(prod),
+    ROWS(amax),         ROWS(amin),      ROWS(norm),   ROWS(logsumexp),  ROWS(var),
+    ROWS(std),          ROW(argmax),     ROW(argmin),  ROW(cumsum),      ROW(cumprod),
+    ROW(reshape),       ROW(permute),    ROW(expand),  ROW(transpose),   ROW(reshape_transposed),
+    ROW(slice),         ROW(flip),       ROW(repeat),  ROW(concat),      ROW(concat_self),
+    ROW(stack),         ROW(split),      ROW(pad),     ROW(tril),        ROW(triu),
+    ROW(diag),          ROW(trace),      ROW(at),      ROW(take),        ROW(gather),
+    ROW(scatter_add),   ROW(softmax),    ROW(maxout),  ROW(log_softmax), ROW(cross_entropy),
+    ROW(stop_gradient), ROW(cast),       ROW(network), ROW(cast_int),    ROW(windows),
+    ROW(conv2d),        ROW(max_pool2d),
 #undef ROW
 #undef ROWS
 };

@@ -206,6 +206,22 @@ static void retained_nodes_keep_theirs(void **state)
     }
 }
 
+/* its adjoint was in memory that the next sweep uses again */
+static void a_node_may_be_retained_after_a_pass(void **state)
+{
+    ad_tape *t = *state;
+    ad_var v = ad_input_array(t, AD_F64, 1, three, counting), w = ad_exp(ad_mul(v, v));
+    ad_var y = ad_sum(ad_mul(ad_sin(w), w));
+    double first[3], second[3];
+    STATUS(ad_backward_keep(y), AD_OK, t);
+    STATUS(ad_grad_read(w, first), AD_OK, t);
+    STATUS(ad_retain(w), AD_OK, t);
+    STATUS(ad_backward(y), AD_OK, t);
+    STATUS(ad_grad_read(w, second), AD_OK, t);
+    for (int i = 0; i < 3; i++)
+        EQUAL(second[i], first[i]);
+}
+
 static void an_adjoint_before_any_pass_is_an_error(void **state)
 {
     ad_tape *t = *state;
@@ -1358,6 +1374,7 @@ int main(void)
         T(backward_add_adds),
         T(backward_keep_keeps_every_adjoint_and_leaves_no_trace),
         T(retained_nodes_keep_theirs),
+        T(a_node_may_be_retained_after_a_pass),
         T(an_adjoint_before_any_pass_is_an_error),
         T(fan_out_accumulates),
         T(backward_of_an_input_gives_one),

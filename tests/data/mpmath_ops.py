@@ -78,6 +78,7 @@ OPS = {
     "gelu": lambda a: a * normcdf(a),
     "gelu_tanh": lambda a: a / 2 * (1 + tanh(sqrt(2 / pi) * (a + mpf("0.044715") * a ** 3))),
     "bce_logits": lambda a, b: log(1 + exp(a)) - a * b,
+    "bce": lambda a, b: -b * log(a) - (1 - b) * log(1 - a) if 1e-10 < a < 1 - 1e-10 else nan,
     "floor": lambda a: floor(a),
     "ceil": lambda a: ceil(a),
     "trunc": lambda a: trunc(a),
@@ -110,6 +111,7 @@ OWN = {  # extreme points that suit only one row
                   (5.0, 7.25), (1.0, -0.25), (2.0, -3.375), (20.0, -1.25)),
     "lgamma": (1.0009765625, 1.9990234375, -0.25, -2.75),
     "digamma": (1.4616321449683622, -0.25, -2.75),
+    "bce": ((1e-5, 0.25), (0.999, 0.75), (2e-6, 1.0), (0.99999, 0.0)),
     "clamp": ((5.5, -1.5, 1.25),),
 }
 

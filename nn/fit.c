@@ -1,0 +1,502 @@
+/* fit.c - training: epochs of shuffled batches, validation, stopping, what callbacks see
+ *
+ * The loop itself knows nothing of derivatives: a batch is one run of a program (step.c). All that
+ * the next step depends on is in tensors and in nn_fit_position, so that a checkpoint of both goes
+ * on with the same bits. */
+#include "fit.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "divergence.h"
+#include "error.h"
+#include "fit_lbfgs.h"
+#include "initialise.h"
+
+static double clock_seconds(void)
+{
+    struct timespec now;
+    timespec_get(&now, TIME_UTC);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* ---- the order of rows ------------------------------------------------------------------- */
+
+/* keys of the model's generator */
+static uint64_t key_of(const char *what) { return nn_hash(what, 0); }
+
+/* order[0..n) = what stood there, in a random order */
+static ad_status shuffle(int64_t *order, int64_t n, uint64_t seed, uint64_t key, uint64_t step,
+                         nn_error *error)
+{
+    ad_tensor *t = ad_tensor_new(NULL, AD_I32, 1, &n);
+    int64_t *old = malloc((size_t)n * sizeof *old + 1);
+    ad_status status = t && old ? ad_draw_permutation(t, seed, key, step) : AD_NO_MEMORY;
+    if (!status) {
+        const int32_t *p = ad_tensor_data_const(t);
+        memcpy(old, order, (size_t)n * sizeof *old);
+        for (int64_t i = 0; i < n; i++)
+            order[i] = old[p[i]];
+    }
+    free(old);
+    ad_tensor_free(t);
+    return status ? nn_fail(error, status, "fit: the rows could not be shuffled") : AD_OK;
+}
+
+static void in_order(int64_t *order, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        order[i] = i;
+}
+
+/* Holds out rows for validation, and gives the rest its place for orders. */
+static ad_status divide_rows(nn_fitting *f, nn_error *error)
+{
+    const nn_fit_config *c = &f->config;
+    const int64_t n = f->train->rows;
+    if (f->train->is_stream)
+        return c->validation_share > 0
+                   ? nn_fail(error, AD_BAD_ARGUMENT,
+                             "fit: rows of a stream cannot be held out; give validation data")
+                   : AD_OK;
+    if (n < 1)
+        return nn_fail(error, AD_BAD_SHAPE, "fit: the data have no rows");
+    if (n > INT32_MAX)
+        return nn_fail(error, AD_TOO_LARGE,
+                       "fit: more than 2147483647 rows in memory; use a stream");
+    f->order = malloc((size_t)n * sizeof *f->order);
+    if (!f->order)
+        return nn_no_memory(error);
+    in_order(f->order, n);
+    f->n_order = n;
+    if (c->validation_share <= 0)
+        return AD_OK;
+    if (shuffle(f->order, n, f->model->config.seed, key_of("fit: validation"), 0, error))
+        return nn_earlier(error);
+    f->n_held = (int64_t)((double)n * c->validation_share + .5);
+    f->n_order = n - f->n_held;
+    f->held = f->order + f->n_order;
+    if (f->n_held < 1 || f->n_order < 1)
+        return nn_fail(
+            error, AD_BAD_ARGUMENT,
+            "fit: validation_share %g of %lld rows leaves %lld to train on and %lld to validate",
+            c->validation_share, (long long)n, (long long)f->n_order, (long long)f->n_held);
+    return AD_OK;
+}
+
+/* Every epoch a new order; it depends on seed and epoch only. */
+static ad_status order_epoch(nn_fitting *f, nn_error *error)
+{
+    const int64_t epoch = f->at.epochs_before + f->at.epoch;
+    if (f->order) {
+        if (f->held) { /* the same rows are held out, in the order of the first shuffle */
+            in_order(f->order, f->n_order + f->n_held);
+            shuffle(f->order, f->n_order + f->n_held, f->model->config.seed,
+                    key_of("fit: validation"), 0, error);
+        } else {
+            in_order(f->order, f->n_order);
+        }
+        if (!f->config.no_shuffle)
+            shuffle(f->order, f->n_order, f->model->config.seed, key_of("fit: shuffle"),
+                    (uint64_t)epoch, error);
+    }
+    return nn_earlier(error);
+}
+
+/* ---- beginning --------------------------------------------------------------------------- */
+
+static ad_status check_config(nn_fitting *f, nn_error *error)
+{
+    nn_fit_config *c = &f->config;
+    if (c->loss < 1 || c->loss >= NN_LOSSES)
+        return nn_fail(error, AD_BAD_ARGUMENT,
+                       "fit: no loss: set .loss to NN_MSE, NN_SOFTMAX_CROSS_ENTROPY, ...");
+    if (c->loss_options.reduction == NN_NONE)
+        return nn_fail(error, AD_BAD_ARGUMENT,
+                       "fit: the loss must be one number; NN_NONE leaves it unreduced");
+    if (c->batch < 0 || c->epochs < 0 || c->accumulate < 0 || c->patience < 0 ||
+        c->validate_every < 0 || c->checkpoint_every < 0)
+        return nn_fail(error, AD_BAD_ARGUMENT,
+                       "fit: batch, epochs, accumulate, patience, validate_every and "
+                       "checkpoint_every cannot be negative");
+    if (!(c->average >= 0 && c->average < 1) || !(c->l1 >= 0) || !(c->l2 >= 0) ||
+        !(c->clip_norm >= 0) || !(c->clip_value >= 0) ||
+        !(c->validation_share >= 0 && c->validation_share < 1))
+        return nn_fail(error, AD_BAD_ARGUMENT,
+                       "fit: average and validation_share must be in [0, 1); l1, l2, clip_norm, "
+                       "clip_value not negative");
+    if (c->validation && c->validation_share > 0)
+        return nn_fail(error, AD_BAD_ARGUMENT,
+                       "fit: validation data or a validation_share, not both");
+    if ((c->resume || c->checkpoint_every) && !c->checkpoint)
+        return nn_fail(error, AD_NULL,
+                       "fit: resume and checkpoint_every need the checkpoint's path");
+    if (c->n_groups > 0 && !c->groups)
+        return nn_fail(error, AD_NULL, "fit: n_groups, but no groups");
+    return AD_OK;
+}
+
+static void fill_defaults(nn_fitting *f)
+{
+    nn_fit_config *c = &f->config;
+    if (c->optimizer.rule == 0)
+        c->optimizer = nn_adam(0);
+    if (c->optimizer.rule == NN_LBFGS)
+        c->batch = NN_FULL_BATCH;
+    if (c->batch == 0)
+        c->batch = 32;
+    if (c->epochs == 0)
+        c->epochs = 1;
+    f->validates = c->validation || f->n_held > 0;
+    f->keeps_best = c->restore_best || c->patience > 0;
+    f->rows = f->train->is_stream ? f->train->rows : f->n_order;
+    if (f->rows >= 0 && c->batch > f->rows)
+        c->batch = f->rows > 0 ? f->rows : 1;
+    f->batches = f->rows < 0 ? -1 : (f->rows + c->batch - 1) / c->batch;
+    f->measures = (nn_measures){c->metrics, c->top_k, nn_gives_probabilities(f->model, c->loss),
+                                c->metric, c->metric_user};
+}
+
+static ad_status begin(nn_fitting *f, nn_error *error)
+{
+    const nn_fit_config *c = &f->config;
+    if (nn_data_fits(f->train, f->model, true, error) || check_config(f, error) ||
+        divide_rows(f, error))
+        return nn_earlier(error);
+    fill_defaults(f);
+    if (f->train->is_stream && c->batch == NN_FULL_BATCH)
+        return nn_fail(error, AD_BAD_ARGUMENT, "fit: a stream has no full batch; set .batch");
+    if (!f->train->is_stream &&
+        nn_check_targets(c->loss, &c->loss_options, NULL, f->train->target, 0, error))
+        return nn_earlier(error);
+    if (nn_trainer_new(&f->trainer, f->model, c, f->rows, error) ||
+        nn_batch_new(&f->batch, f->model, f->train, c->batch, true, error))
+        return nn_earlier(error);
+    if (f->validates) {
+        const nn_data *data = c->validation ? c->validation : f->train;
+        if (nn_evaluator_new(&f->evaluator, f->model, data, 0, c->loss, &c->loss_options, error))
+            return nn_earlier(error);
+        f->evaluator.measures = f->measures;
+    }
+    f->at = (nn_fit_position){
+        .best = NAN, .epochs_before = f->model->epochs, .steps_before = f->model->steps};
+    f->training = f->validation = nn_no_scores();
+    f->started = clock_seconds();
+    f->model->history.metrics |= c->metrics;
+    if (c->resume && nn_checkpoint_read(f, &f->resumed, error))
+        return nn_earlier(error);
+    f->started -= f->at.seconds;
+    f->trainer.gathered_total = f->at.gathered_total;
+    f->trainer.gathered_batches = (int)f->at.gathered_batches;
+    return AD_OK;
+}
+
+static void end(nn_fitting *f)
+{
+    nn_trainer_free(&f->trainer);
+    nn_batch_free(&f->batch);
+    nn_collect_free(&f->collected);
+    nn_evaluator_free(&f->evaluator);
+    nn_snapshot_free(&f->best);
+    nn_snapshot_free(&f->epoch_start);
+    free(f->order);
+}
+
+/* ---- what callbacks see ------------------------------------------------------------------ */
+
+double nn_fit_rate(const nn_fitting *f)
+{
+    const nn_fit_config *c = &f->config;
+    const int64_t per_epoch = f->batches > 0 ? f->batches : 1;
+    return c->optimizer.rate * nn_schedule_factor(&c->schedule, f->at.step, per_epoch,
+                                                  per_epoch * c->epochs, (int)f->at.reductions);
+}
+
+static double seconds_left(const nn_fitting *f)
+{
+    const double done =
+        f->batches > 0 ? (double)f->at.step / (double)f->batches : (double)f->at.epoch;
+    return done > 0 ? f->at.seconds * ((double)f->config.epochs - done) / done : NAN;
+}
+
+static nn_progress_info info_of(const nn_fitting *f, nn_event event)
+{
+    const int64_t batch = f->config.batch;
+    return (nn_progress_info){.event = event,
+                              .epoch = (int)f->at.epoch + 1,
+                              .epochs = f->config.epochs,
+                              .batch = (f->at.row + batch - 1) / batch,
+                              .batches = f->batches,
+                              .step = f->at.step,
+                              .rows = f->at.row,
+                              .rate = nn_fit_rate(f),
+                              .training = f->training,
+                              .validation = f->validation,
+                              .metrics = f->config.metrics,
+                              .has_validation = f->validation.rows > 0,
+                              .best = f->at.best,
+                              .best_epoch = (int)f->at.best_epoch,
+                              .waited = (int)f->at.waited,
+                              .patience = f->config.patience,
+                              .seconds = f->at.seconds,
+                              .seconds_left = seconds_left(f),
+                              .stopped = f->stopped,
+                              .model = f->model};
+}
+
+void nn_fit_report(nn_fitting *f, nn_event event)
+{
+    f->at.seconds = clock_seconds() - f->started;
+    const nn_progress_info info = info_of(f, event);
+    for (int i = 0; i < NN_MAX_CALLBACKS && f->config.callbacks[i].function; i++)
+        if (!f->config.callbacks[i].function(f->config.callbacks[i].user, &info) && !f->stopped)
+            f->stopped = "a callback asked for it";
+}
+
+/* ---- validation, and what follows from it ------------------------------------------------- */
+
+/* Losses and errors are better small, the other metrics large. */
+static bool better_large(int metric)
+{
+    return metric != 0 && !(metric & (NN_MAE_METRIC | NN_RMSE));
+}
+
+static double monitored(const nn_fitting *f)
+{
+    const nn_scores *scores = f->validates ? &f->validation : &f->training;
+    return f->config.monitor ? nn_score(scores, f->config.monitor) : scores->loss;
+}
+
+static ad_status judge(nn_fitting *f, nn_error *error)
+{
+    const nn_fit_config *c = &f->config;
+    const double value = monitored(f), sign = better_large(c->monitor) ? -1 : 1;
+    if (isnan(f->at.best) || sign * value < sign * f->at.best - c->min_change) {
+        f->at.best = value;
+        f->at.best_epoch = f->at.epoch + 1;
+        f->at.waited = f->at.waited_for_rate = 0;
+        return f->keeps_best ? nn_snapshot_take(&f->best, f->model, NULL, error) : AD_OK;
+    }
+    f->at.waited++;
+    if (++f->at.waited_for_rate >= (c->schedule.patience ? c->schedule.patience : 5)) {
+        f->at.reductions++;
+        f->at.waited_for_rate = 0;
+    }
+    if (c->patience && f->at.waited >= c->patience && !f->stopped)
+        f->stopped = "no improvement";
+    return AD_OK;
+}
+
+ad_status nn_fit_validate(nn_fitting *f, nn_error *error)
+{
+    const nn_data *data = f->config.validation ? f->config.validation : f->train;
+    if (f->config.average > 0)
+        nn_trainer_swap_averages(&f->trainer, error);
+    if (f->validates)
+        nn_evaluator_run(&f->evaluator, data, f->config.validation ? NULL : f->held, f->n_held,
+                         &f->validation, error);
+    if (!nn_earlier(error))
+        judge(f, error);
+    if (f->config.average > 0)
+        nn_trainer_swap_averages(&f->trainer, error);
+    if (!nn_earlier(error) && f->validates)
+        nn_fit_report(f, NN_VALIDATED);
+    return nn_earlier(error);
+}
+
+ad_status nn_fit_note(nn_fitting *f, nn_error *error)
+{
+    const nn_history_row row = {.epoch = (int)(f->at.epochs_before + f->at.epoch) + 1,
+                                .step = f->at.steps_before + f->at.step,
+                                .rate = nn_fit_rate(f),
+                                .seconds = f->at.seconds,
+                                .training = f->training,
+                                .validation = f->validation};
+    return nn_history_add(&f->model->history, &row) ? AD_OK : nn_no_memory(error);
+}
+
+/* ---- epochs ------------------------------------------------------------------------------ */
+
+static ad_status score_training(nn_fitting *f, bool all, nn_error *error)
+{
+    const bool sums = f->config.loss_options.reduction == NN_SUM;
+    f->training.loss = sums ? f->at.loss : f->at.loss / f->at.divisor;
+    f->training.rows = f->at.row;
+    return all ? nn_collect_scores(&f->collected, &f->measures, &f->training, error) : AD_OK;
+}
+
+/* Accuracy while the epoch runs, by what the last batch adds to it. */
+static ad_status score_batch(nn_fitting *f, double *predictions, nn_error *error)
+{
+    nn_scores batch;
+    nn_collected last = f->collected;
+    const nn_measures measures = {f->config.metrics & NN_ACCURACY, 0, f->measures.probabilities,
+                                  NULL, NULL};
+    const double before = (double)(f->collected.rows - f->batch.rows), n = (double)f->batch.rows;
+    if (!measures.metrics || !f->config.callbacks[0].function)
+        return AD_OK;
+    last.predictions = predictions;
+    last.target_bytes += (f->collected.rows - f->batch.rows) * last.targets *
+                         (int64_t)ad_dtype_size(last.target_dtype);
+    last.weights += f->collected.rows - f->batch.rows;
+    last.rows = f->batch.rows;
+    batch.loss = 0;
+    if (nn_collect_scores(&last, &measures, &batch, error))
+        return nn_earlier(error);
+    f->training.accuracy = before > 0
+                               ? (f->training.accuracy * before + batch.accuracy * n) / (before + n)
+                               : batch.accuracy;
+    return AD_OK;
+}
+
+static bool collects(const nn_fitting *f) { return f->config.metrics != 0 || f->config.metric; }
+
+static ad_status run_batch(nn_fitting *f, nn_error *error)
+{
+    double loss = 0, divisor = 0, *predictions = NULL;
+    if (f->train->is_stream && nn_check_targets(f->config.loss, &f->config.loss_options, NULL,
+                                                f->batch.target, f->at.row, error))
+        return nn_earlier(error);
+    if (collects(f) && !(predictions = nn_collect_room(&f->collected, f->batch.rows, error)))
+        return nn_earlier(error);
+    if (nn_trainer_batch(&f->trainer, &f->batch, nn_fit_rate(f), f->at.steps_before + f->at.step,
+                         &loss, &divisor, predictions, error))
+        return nn_earlier(error);
+    if (!isfinite(loss))
+        return nn_divergence(f, loss, error);
+    if (collects(f)) {
+        nn_collect_add(&f->collected, &f->batch);
+        score_batch(f, predictions, error);
+    }
+    f->at.loss += loss * divisor;
+    f->at.divisor += divisor;
+    f->at.row += f->batch.rows;
+    f->at.step++;
+    f->at.gathered_total = f->trainer.gathered_total;
+    f->at.gathered_batches = f->trainer.gathered_batches;
+    return nn_earlier(error);
+}
+
+static ad_status after_batch(nn_fitting *f, nn_error *error)
+{
+    const nn_fit_config *c = &f->config;
+    score_training(f, false, error);
+    nn_fit_report(f, NN_STEP_DONE);
+    if (c->validate_every && f->at.step % c->validate_every == 0) {
+        score_training(f, true, error);
+        if (nn_fit_validate(f, error) || nn_fit_note(f, error))
+            return nn_earlier(error);
+    }
+    if (c->stop && *c->stop && !f->stopped)
+        f->stopped = "asked to";
+    if (c->checkpoint_every && f->at.step % c->checkpoint_every == 0)
+        nn_checkpoint_write(f, error);
+    return nn_earlier(error);
+}
+
+/* The epoch's order, fed from the row where it stands: past 0 only after a resume. */
+ad_status nn_fit_feed(nn_fitting *f, nn_error *error)
+{
+    if (order_epoch(f, error) || nn_feed_begin(&f->feed, f->train, f->order, f->n_order,
+                                               f->at.epochs_before + f->at.epoch, error))
+        return nn_earlier(error);
+    if (f->order)
+        f->feed.at = f->at.row;
+    while (f->train->is_stream && f->feed.at < f->at.row &&
+           !nn_feed_next(&f->feed, &f->batch, error))
+        if (f->batch.rows == 0)
+            break;
+    return nn_earlier(error);
+}
+
+ad_status nn_fit_next(nn_fitting *f, nn_error *error)
+{
+    return nn_feed_next(&f->feed, &f->batch, error);
+}
+
+static ad_status run_epoch(nn_fitting *f, nn_error *error)
+{
+    if (nn_fit_feed(f, error))
+        return nn_earlier(error);
+    if (f->at.row == 0 || f->collected.room == 0)
+        nn_collect_begin(&f->collected, f->model, &f->batch, error);
+    f->epoch_start_at = f->at;
+    if (nn_snapshot_take(&f->epoch_start, f->model, &f->trainer, error))
+        return nn_earlier(error);
+    while (!f->stopped) {
+        if (nn_fit_next(f, error))
+            return nn_earlier(error);
+        if (f->batch.rows == 0)
+            break;
+        if (run_batch(f, error) || after_batch(f, error))
+            return nn_earlier(error);
+    }
+    return AD_OK;
+}
+
+/* A stop in the middle of an epoch leaves the position there, for a checkpoint. */
+static bool epoch_is_over(const nn_fitting *f) { return f->batch.rows == 0; }
+
+static ad_status finish_epoch(nn_fitting *f, nn_error *error)
+{
+    if (f->at.row == 0)
+        return nn_fail(error, AD_BAD_SHAPE, "fit: epoch %lld had no rows",
+                       (long long)f->at.epoch + 1);
+    if (nn_trainer_flush(&f->trainer, nn_fit_rate(f), f->at.steps_before + f->at.step, error))
+        return nn_earlier(error);
+    f->at.gathered_total = 0;
+    f->at.gathered_batches = 0;
+    score_training(f, true, error);
+    if (!f->config.validate_every && nn_fit_validate(f, error))
+        return nn_earlier(error);
+    if (nn_earlier(error) || (!f->config.validate_every && nn_fit_note(f, error)))
+        return nn_earlier(error);
+    nn_fit_report(f, NN_EPOCH_DONE);
+    f->at.epoch++;
+    f->at.row = 0;
+    f->at.loss = f->at.divisor = 0;
+    return f->config.checkpoint ? nn_checkpoint_write(f, error) : AD_OK;
+}
+
+static ad_status run(nn_fitting *f, nn_error *error)
+{
+    if (f->config.optimizer.rule == NN_LBFGS)
+        return nn_fit_lbfgs(f, error);
+    while (f->at.epoch < f->config.epochs && !f->stopped) {
+        if (run_epoch(f, error))
+            return nn_earlier(error);
+        if (epoch_is_over(f) ? finish_epoch(f, error)
+                             : (f->config.checkpoint ? nn_checkpoint_write(f, error) : AD_OK))
+            return nn_earlier(error);
+    }
+    return AD_OK;
+}
+
+ad_status nn_fit(nn_model *model, const nn_data *train, const nn_fit_config *config,
+                 nn_error *error)
+{
+    nn_error own;
+    error = nn_error_or(error, &own);
+    if (nn_model_ready(model, error))
+        return nn_earlier(error);
+    if (!config)
+        return nn_fail(error, AD_NULL, "fit: no config, which gives the loss");
+    nn_fitting f = {.model = model, .config = *config, .train = train};
+    if (!begin(&f, error)) {
+        nn_fit_report(&f, NN_FIT_BEGINS);
+        run(&f, error);
+        if (!nn_earlier(error) && f.config.average > 0)
+            nn_trainer_swap_averages(&f.trainer, error);
+        if (!nn_earlier(error) && f.keeps_best && f.best.n > 0)
+            nn_snapshot_restore(&f.best, model, NULL, error);
+        if (!nn_earlier(error)) {
+            nn_fit_report(&f, NN_FIT_DONE);
+            model->epochs = f.at.epochs_before + f.at.epoch;
+            model->steps = f.at.steps_before + f.at.step;
+        }
+    }
+    end(&f);
+    return nn_earlier(error);
+}

@@ -1,0 +1,92 @@
+/* fit_lbfgs.c - a fit by L-BFGS: all rows at once, an iteration where others have an epoch
+ *
+ * The parameters lie one after the other in one vector, in the order of the trainer. */
+#include "fit_lbfgs.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "error.h"
+
+typedef struct search {
+    nn_fitting *f;
+    nn_runner runner;
+    nn_error *error;
+    double value;
+} search;
+
+static void put_parameters(const nn_trainer *t, const double *x)
+{
+    for (int i = 0; i < t->n; i++) {
+        ad_tensor *value = ad_param_value(t->trained[i].param);
+        ad_tensor_write(value, x);
+        x += ad_tensor_size(value);
+    }
+}
+
+static void get_parameters(const nn_trainer *t, double *x)
+{
+    for (int i = 0; i < t->n; i++) {
+        const ad_tensor *value = ad_param_value(t->trained[i].param);
+        ad_tensor_read(value, x);
+        x += ad_tensor_size(value);
+    }
+}
+
+static double objective(const double *x, double *gradient, void *user)
+{
+    search *s = user;
+    double loss = NAN;
+    put_parameters(&s->f->trainer, x);
+    if (nn_trainer_objective(&s->f->trainer, &s->runner, &s->f->batch, &loss, gradient, s->error))
+        return NAN;
+    return loss;
+}
+
+/* After an iteration: what the loop of epochs does after an epoch. */
+static bool report(void *user, const double *x, const nn_lbfgs_result *so_far)
+{
+    search *s = user;
+    nn_fitting *f = s->f;
+    put_parameters(&f->trainer, x);
+    f->training = nn_no_scores();
+    f->training.loss = so_far->value;
+    f->training.rows = f->rows;
+    f->at.row = f->rows;
+    f->at.step++;
+    if (nn_fit_validate(f, s->error) || nn_fit_note(f, s->error))
+        return false;
+    nn_fit_report(f, NN_EPOCH_DONE);
+    f->at.epoch++;
+    f->at.row = 0;
+    if (f->config.stop && *f->config.stop && !f->stopped)
+        f->stopped = "asked to";
+    if (f->config.checkpoint && nn_checkpoint_write(f, s->error))
+        return false;
+    return !f->stopped;
+}
+
+ad_status nn_fit_lbfgs(nn_fitting *f, nn_error *error)
+{
+    const nn_lbfgs_config config = {.iterations = f->config.epochs - (int)f->at.epoch,
+                                    .history = f->config.optimizer.history,
+                                    .report = report};
+    nn_lbfgs_result result;
+    search s = {.f = f, .error = error};
+    const int64_t n = nn_trainer_size(&f->trainer);
+    double *x = config.iterations > 0 ? malloc((size_t)n * sizeof *x) : NULL;
+    if (config.iterations <= 0)
+        return AD_OK;
+    if (!x)
+        return nn_no_memory(error);
+    get_parameters(&f->trainer, x);
+    if (!nn_fit_feed(f, error) && !nn_fit_next(f, error)) {
+        nn_lbfgs_minimise(objective, &s, n, x, &config, &result, error);
+        put_parameters(&f->trainer, x);
+        if (!f->stopped && f->at.epoch < f->config.epochs)
+            f->stopped = result.converged ? "converged" : "no further descent";
+    }
+    nn_runner_free(&s.runner);
+    free(x);
+    return nn_earlier(error);
+}

@@ -1,0 +1,40 @@
+/* suggest.c - the known word nearest to a mistyped one (optimal string alignment distance) */
+#include "suggest.h"
+
+#include <stddef.h>
+#include <string.h>
+
+enum { LETTERS = 64 };
+
+static int least(int a, int b, int c)
+{
+    int m = a < b ? a : b;
+    return m < c ? m : c;
+}
+
+int nn_edits(const char *a, const char *b)
+{
+    int d[LETTERS][LETTERS];
+    size_t n = strlen(a), m = strlen(b);
+    if (n >= LETTERS || m >= LETTERS)
+        return LETTERS;
+    for (size_t i = 0; i <= n; i++)
+        d[i][0] = (int)i;
+    for (size_t j = 0; j <= m; j++)
+        d[0][j] = (int)j;
+    for (size_t i = 1; i <= n; i++)
+        for (size_t j = 1; j <= m; j++) {
+            d[i][j] =
+                least(d[i - 1][j] + 1, d[i][j - 1] + 1, d[i - 1][j - 1] + (a[i - 1] != b[j - 1]));
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                d[i][j] = least(d[i][j], d[i - 2][j - 2] + 1, LETTERS);
+        }
+    return d[n][m];
+}
+
+void nn_suggest(const char *word, const char *candidate, const char **best)
+{
+    int edits = nn_edits(word, candidate), limit = 1 + (int)strlen(word) / 4;
+    if (edits <= limit && (!*best || edits < nn_edits(word, *best)))
+        *best = candidate;
+}

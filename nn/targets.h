@@ -1,0 +1,19 @@
+/* targets.h - rows of a tensor, read as doubles, whatever its dtype and strides */
+#ifndef NN_TARGETS_H
+#define NN_TARGETS_H
+#include "nn.h"
+
+typedef struct nn_rows {
+    const void *data;
+    ad_dtype dtype;
+    int rank;
+    const int64_t *shape, *stride;
+    int64_t n, each; /* rows, and elements of one */
+    bool dense;      /* the elements of a row lie one after the other */
+} nn_rows;
+
+/* Of a tensor with at least one axis. Valid as long as the tensor. */
+nn_rows nn_rows_of(const ad_tensor *tensor);
+double nn_rows_get(const nn_rows *rows, int64_t row, int64_t column);
+
+#endif
