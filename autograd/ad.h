@@ -228,9 +228,9 @@ AD_API ad_status ad_tape_status(const ad_tape *tape);
  * "matmul: (3,4) x (5,2): inner dimensions 4 and 5 differ (node 7, model.c:42)"; "" where there is
  * none. */
 AD_API const char *ad_tape_error(const ad_tape *tape);
-/* Leaves an error of one's own on the tape, for functions built of operations: what was wrong, where,
- * and what to do. Gives the handle of a failed operation, to be returned. AD_OK is not an error:
- * it becomes AD_BAD_ARGUMENT. */
+/* Leaves an error of one's own on the tape, for functions built of operations: what was wrong,
+ * where, and what to do. Gives the handle of a failed operation, to be returned. AD_OK is not an
+ * error: it becomes AD_BAD_ARGUMENT. */
 AD_API ad_var ad_fail(ad_tape *tape, ad_status status, const char *text);
 
 /* ---- leaves ------------------------------------------------------------------------------------
@@ -421,10 +421,10 @@ AD_API ad_var ad_diag(ad_var a);
 AD_API ad_var ad_trace(ad_var a); /* sum of a matrix' diagonal */
 /* One element, as a scalar: index has one number for each axis. */
 AD_API ad_var ad_at(ad_var a, const int64_t *index);
-/* Sliding windows over the last n axes, without copying: (..., L1..Ln) -> (..., O1..On, K1..Kn)
- * with out[..., o, k] = a[..., o stride + k dilation] and O = (L - dilation (K - 1) - 1) / stride +
- * 1, the fraction dropped. size is K; NULL for stride or dilation means all ones. Gradients add up
- * where windows overlap. */
+/* Sliding windows over the last n axes, without copying: (..., L1..Ln) -> (..., O1..On, K1..Kn),
+ *     out[..., o, k] = a[..., o stride + k dilation],  O = (L - 1 - (K - 1) dilation) / stride + 1,
+ * fractions dropped. size is K; NULL for stride or dilation means all ones. Gradients add up where
+ * windows overlap. */
 AD_API ad_var ad_windows(ad_var a, int n, const int64_t *size, const int64_t *stride,
                          const int64_t *dilation);
 /* (rows, ...) and int32 indices of any shape S -> S + (...): rows of a table, along an axis. */

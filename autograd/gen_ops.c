@@ -178,8 +178,9 @@ static void print_short(void)
         printf("#undef %s\n#define %s(...) ad_%s(__VA_ARGS__)\n", ordered[i].name, ordered[i].name,
                ordered[i].name);
     for (int i = 0; i < N_SITED; i++)
-        if (strcmp(sited[i], "call") != 0 && strcmp(sited[i], "apply") != 0 && strcmp(sited[i], "use") != 0 &&
-            strcmp(sited[i], "at") != 0 && strcmp(sited[i], "bind") != 0 && strcmp(sited[i], "fail") != 0)
+        if (strcmp(sited[i], "call") != 0 && strcmp(sited[i], "apply") != 0 &&
+            strcmp(sited[i], "use") != 0 && strcmp(sited[i], "at") != 0 &&
+            strcmp(sited[i], "bind") != 0 && strcmp(sited[i], "fail") != 0)
             printf("#undef %s\n#define %s(...) ad_%s(__VA_ARGS__)\n", sited[i], sited[i], sited[i]);
     puts("#undef input\n#define input(...) ad_input(__VA_ARGS__)\n#endif");
 }

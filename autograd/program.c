@@ -14,9 +14,10 @@
 struct ad_program {
     const ad_context *context;
     arena memory;
-    frame frame;        /* nodes, blocks and constants; no other values */
-    const char **sites; /* of each node */
-    uint32_t n_inputs, n_outputs, n_params, n_assigns;
+    frame frame;          /* nodes, blocks and constants; no other values */
+    const char **sites;   /* of each node */
+    scope_change *scopes; /* of the nodes from each one's on */
+    uint32_t n_scopes, n_inputs, n_outputs, n_params, n_assigns;
     uint32_t *inputs, *outputs, *params;
     assignment *assigns;
     int flags;
@@ -171,6 +172,28 @@ static bool copy_nodes(capture *c)
     return true;
 }
 
+/* The tape's scopes, by the numbers that nodes have here; their texts would go with the tape. */
+static bool copy_scopes(capture *c)
+{
+    const scope_change *from = c->t->scope_pages.base;
+    ad_program *p = c->p;
+    scope_change *to = p->scopes = arena_take(&p->memory, (c->t->n_scopes + 1) * sizeof *to);
+    uint32_t i = 0, k = 0;
+    for (uint32_t j = 0; to && j < c->t->n_scopes; j++) {
+        for (; i < c->n && i < from[j].node; i++)
+            k += c->number[i] != NO_NODE;
+        if (p->n_scopes && to[p->n_scopes - 1].node == k)
+            p->n_scopes--; /* nothing needed was recorded in it */
+        size_t bytes = strlen(from[j].path) + 1;
+        char *path = arena_take(&p->memory, bytes);
+        if (!path)
+            return false;
+        memcpy(path, from[j].path, bytes);
+        to[p->n_scopes++] = (scope_change){path, k, 0};
+    }
+    return to;
+}
+
 static bool copy_slots(capture *c)
 {
     ad_program *p = c->p;
@@ -254,7 +277,7 @@ static bool capture_all(capture *c, int n_inputs, const ad_var *inputs, int n_ou
     }
     if (!check_inputs_listed(c))
         return false;
-    if (!copy_nodes(c) || !copy_slots(c)) {
+    if (!copy_nodes(c) || !copy_scopes(c) || !copy_slots(c)) {
         tape_fail(t, AD_NO_MEMORY, NULL, "program: out of memory");
         return false;
     }
@@ -429,14 +452,24 @@ static ad_status workspace_fail(ad_workspace *w, ad_status s, const char *what)
     return s;
 }
 
+static const char *scope_of(const ad_program *p, uint32_t i)
+{
+    const char *path = "";
+    for (uint32_t k = 0; k < p->n_scopes && p->scopes[k].node <= i; k++)
+        path = p->scopes[k].path;
+    return path;
+}
+
 static ad_status run_failed(ad_workspace *w, ad_status s)
 {
     const frame *f = &w->frame;
     uint32_t i = f->failed_node;
     const char *site = i < f->n ? w->program->sites[i] : "";
+    const char *scope = i < f->n ? scope_of(w->program, i) : "";
     if (i < f->n)
-        snprintf(w->error, sizeof w->error, "run: %s at node %u%s%s%s%s%s", op_name(f, i), i,
-                 *f->note ? ": " : "", f->note, *site ? " (" : "", site, *site ? ")" : "");
+        snprintf(w->error, sizeof w->error, "run: %s at node %u%s%s%s%.80s%s%s%s", op_name(f, i), i,
+                 *f->note ? ": " : "", f->note, *scope || *site ? " (" : "", scope,
+                 *scope && *site ? ", " : "", site, *scope || *site ? ")" : "");
     else
         snprintf(w->error, sizeof w->error, "run: %s", *f->note ? f->note : ad_status_name(s));
     return s;

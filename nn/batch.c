@@ -1,9 +1,12 @@
 /* batch.c - examples on their way from data to a program */
 #include "batch.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "error.h"
+#include "loss.h"
+#include "targets.h"
 
 static bool same_example(const nn_shape *a, const nn_shape *b)
 {
@@ -74,6 +77,47 @@ void nn_batch_free(nn_batch *batch)
     *batch = (nn_batch){0};
 }
 
+ad_tensor *nn_first_rows(ad_tensor *buffer, int64_t rows)
+{
+    return ad_tensor_shape(buffer)[0] == rows ? ad_tensor_retain(buffer)
+                                              : ad_tensor_sliced(buffer, 0, 0, rows, 1);
+}
+
+/* ---- targets ----------------------------------------------------------------------------- */
+
+/* Without predictions nn_check_targets cannot know how many classes there are. */
+static ad_status check_classes(const nn_model *model, nn_loss loss, const ad_tensor *target,
+                               int64_t first_row, nn_error *error)
+{
+    const nn_loss_row *row = nn_loss_row_of(loss);
+    const nn_rows r = nn_rows_of(target);
+    const int64_t classes = model->output.size[0];
+    if (row->target != NN_TARGET_CLASSES || r.rank != 1 || model->output.rank != 1)
+        return AD_OK;
+    for (int64_t i = 0; i < r.n; i++)
+        if (nn_rows_get(&r, i, 0) >= (double)classes)
+            return nn_fail(error, AD_BAD_INDEX,
+                           "%s: row %lld: class %.0f, but the model has %lld output%s, so classes "
+                           "are 0..%lld",
+                           row->name, (long long)(first_row + i), nn_rows_get(&r, i, 0),
+                           (long long)classes, classes == 1 ? "" : "s", (long long)classes - 1);
+    return AD_OK;
+}
+
+ad_status nn_targets_fit(const nn_model *model, nn_loss loss, const nn_loss_options *options,
+                         ad_tensor *target, int64_t n, int64_t first_row, nn_error *error)
+{
+    ad_tensor *part = target ? nn_first_rows(target, n) : NULL;
+    if (target && !part)
+        return nn_no_memory(error);
+    if (!nn_check_targets(loss, options, NULL, part, first_row, error))
+        check_classes(model, loss, part, first_row, error);
+    ad_tensor_free(part);
+    return nn_earlier(error);
+}
+
+/* ---- one pass over the data -------------------------------------------------------------- */
+
 ad_status nn_feed_begin(nn_feed *feed, const nn_data *data, const int64_t *order, int64_t n,
                         int64_t epoch, nn_error *error)
 {
@@ -81,6 +125,19 @@ ad_status nn_feed_begin(nn_feed *feed, const nn_data *data, const int64_t *order
     if (data->is_stream && data->stream.rewind && !data->stream.rewind(data->stream.user, epoch))
         return nn_fail(error, AD_BAD_ARGUMENT, "data stream: rewind failed before epoch %lld",
                        (long long)epoch + 1);
+    return AD_OK;
+}
+
+/* Those of tensors were looked at when the data were made. */
+static ad_status check_weights(const nn_feed *feed, const nn_batch *batch, nn_error *error)
+{
+    const double *w = batch->weights ? ad_tensor_data_const(batch->weights) : NULL;
+    for (int64_t i = 0; w && i < batch->rows; i++)
+        if (!(w[i] >= 0) || isinf(w[i]))
+            return nn_fail(error, AD_BAD_ARGUMENT,
+                           "data stream: the weight of row %lld is %s: weights are finite, 0 or "
+                           "more",
+                           (long long)(feed->at + i), w[i] < 0 ? "negative" : "not finite");
     return AD_OK;
 }
 
@@ -94,6 +151,8 @@ static ad_status next_of_stream(nn_feed *feed, nn_batch *batch, nn_error *error)
         return nn_fail(error, AD_BAD_ARGUMENT,
                        "data stream: next gave %lld rows after row %lld; 0 to %lld are possible",
                        (long long)batch->rows, (long long)feed->at, (long long)batch->capacity);
+    if (check_weights(feed, batch, error))
+        return nn_earlier(error);
     feed->at += batch->rows;
     return AD_OK;
 }

@@ -17,6 +17,14 @@ ad_status nn_data_fits(const nn_data *data, const nn_model *model, bool target, 
 ad_status nn_batch_new(nn_batch *batch, const nn_model *model, const nn_data *data,
                        int64_t capacity, bool target, nn_error *error);
 void nn_batch_free(nn_batch *batch);
+/* The first `rows` examples of a buffer; the whole where it is just as long. A new reference; NULL
+ * when out of memory. */
+ad_tensor *nn_first_rows(ad_tensor *buffer, int64_t rows);
+
+/* Are the first n targets fit for the loss, and classes for the outputs that the model has? Rows
+ * are named as counted from first_row. */
+ad_status nn_targets_fit(const nn_model *model, nn_loss loss, const nn_loss_options *options,
+                         ad_tensor *target, int64_t n, int64_t first_row, nn_error *error);
 
 /* One pass over the data, in a given order of rows (NULL: as they stand; streams have their own).
  */

@@ -32,6 +32,8 @@ static const struct {
     WHOLE(epoch),
     WHOLE(step),
     WHOLE(row),
+    WHOLE(batch),
+    NUMBER(rate),
     NUMBER(loss),
     NUMBER(divisor),
     NUMBER(best),
@@ -251,6 +253,28 @@ static ad_status misfit(const nn_fitting *f, const char *name, nn_error *error)
                    f->config.checkpoint, name);
 }
 
+/* Everything in the file must be of this fit: a larger model, or an optimizer with more moments,
+ * would else be cut down without a word. */
+static ad_status check_names(const nn_fitting *f, const nn_tensor_file *file, nn_error *error)
+{
+    const char state[] = "fit.state.";
+    for (int i = 0; i < file->n; i++) {
+        const char *name = ad_param_name(file->tensors[i]);
+        const bool own = !strncmp(name, "fit.", 4),
+                   moment = !strncmp(name, state, sizeof state - 1);
+        if (nn_param_find(f->model, name) || (own && !moment))
+            continue;
+        if (!moment ||
+            strtol(name + sizeof state - 1, NULL, 10) >= nn_trainer_state_count(&f->trainer))
+            return nn_fail(
+                error, AD_BAD_SHAPE,
+                "%s: has '%s', and this fit has not: it is a checkpoint of another model "
+                "or another optimizer",
+                f->config.checkpoint, name);
+    }
+    return AD_OK;
+}
+
 /* A tensor of doubles of `rows` (-1: any) x columns. */
 static const double *numbers(const nn_fitting *f, const nn_tensor_file *file, const char *name,
                              int64_t rows, int64_t columns, int64_t *found, nn_error *error)
@@ -377,6 +401,18 @@ static ad_status read_collected(nn_fitting *f, const nn_tensor_file *file, nn_er
     return AD_OK;
 }
 
+/* The history comes last: what is before it can still find the file wrong. */
+static ad_status read_all(nn_fitting *f, const nn_tensor_file *file, nn_error *error)
+{
+    nn_snapshot before = {0};
+    if (check_names(f, file, error) || nn_snapshot_take(&before, f->model, NULL, error) ||
+        read_position(f, file, error) || read_tensors(f, file, error) ||
+        read_best(f, file, error) || read_collected(f, file, error) || read_history(f, file, error))
+        nn_snapshot_restore(&before, f->model, NULL, NULL);
+    nn_snapshot_free(&before);
+    return nn_earlier(error);
+}
+
 ad_status nn_checkpoint_read(nn_fitting *f, bool *found, nn_error *error)
 {
     nn_tensor_file file = {0};
@@ -388,9 +424,8 @@ ad_status nn_checkpoint_read(nn_fitting *f, bool *found, nn_error *error)
     if (!format || strcmp(format, FORMAT))
         nn_fail(error, AD_BAD_ARGUMENT,
                 "%s: not a checkpoint of a fit (to load parameters: nn_load_parameters)", path);
-    else if (!read_position(f, &file, error) && !read_tensors(f, &file, error) &&
-             !read_best(f, &file, error) && !read_history(f, &file, error))
-        read_collected(f, &file, error);
+    else
+        read_all(f, &file, error);
     nn_tensor_file_free(&file);
     return nn_earlier(error);
 }

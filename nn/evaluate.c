@@ -27,8 +27,14 @@ ad_status nn_evaluator_new(nn_evaluator *e, const nn_model *model, const nn_data
                            nn_error *error)
 {
     *e = (nn_evaluator){.model = model, .loss = loss, .options = options};
-    bool target = loss != 0 || (data && nn_data_target(data));
+    bool target = loss != 0 || (data && (data->target || data->is_stream));
     if (nn_data_fits(data, model, loss != 0, error))
+        return nn_earlier(error);
+    if (loss && options && options->reduction == NN_NONE)
+        return nn_fail(error, AD_BAD_ARGUMENT,
+                       "the loss must be one number; NN_NONE leaves it unreduced");
+    if (loss && !data->is_stream &&
+        nn_targets_fit(model, loss, options, data->target, data->rows, 0, error))
         return nn_earlier(error);
     if (batch <= 0)
         batch = ROWS_AT_ONCE;
@@ -83,11 +89,16 @@ ad_status nn_evaluator_run(nn_evaluator *e, const nn_data *data, const int64_t *
         return nn_earlier(error);
     while (!nn_feed_next(&feed, &e->batch, error) && e->batch.rows > 0) {
         double *room = nn_collect_room(&e->collected, e->batch.rows, error), part_loss = 0;
+        if (e->loss && data->is_stream &&
+            nn_targets_fit(e->model, e->loss, e->options, e->batch.target, e->batch.rows,
+                           e->collected.rows, error))
+            return nn_earlier(error);
         if (!room || run_batch(e, room, &part_loss, error))
             return nn_earlier(error);
         nn_collect_add(&e->collected, &e->batch);
         double d = nn_batch_divisor(e->loss, e->options, &e->batch);
-        loss += part_loss * d;
+        if (d > 0) /* else the mean is 0/0, and counts for nothing */
+            loss += part_loss * d;
         divisor += d;
     }
     if (nn_earlier(error))
@@ -230,9 +241,11 @@ nn_predictor *nn_predictor_new(const nn_model *model, int64_t rows, nn_error *er
     error = nn_error_or(error, &own);
     if (nn_model_ready(model, error))
         return NULL;
-    if (rows < 1) {
-        nn_fail(error, AD_BAD_ARGUMENT, "predictor: %lld rows; 1 or more are needed",
-                (long long)rows);
+    if (rows < 1 || model->config.n_inputs > 1) {
+        nn_fail(error, AD_BAD_ARGUMENT,
+                "predictor: %lld rows of a model with %d inputs; 1 row or more and 1 input are "
+                "possible (for more: nn_predict_tensors)",
+                (long long)rows, model->config.n_inputs);
         return NULL;
     }
     nn_predictor *p = calloc(1, sizeof *p);
@@ -263,5 +276,5 @@ void nn_predictor_free(nn_predictor *predictor)
 
 ad_status nn_predictor_run(nn_predictor *predictor, const double *x, double *y)
 {
-    return predictor ? ad_run(predictor->runner.workspace, x, y) : AD_NULL;
+    return predictor && x && y ? ad_run(predictor->runner.workspace, x, y) : AD_NULL;
 }

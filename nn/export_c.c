@@ -215,8 +215,9 @@ static void put_softmax(const writer *w, bool logarithm)
         "        if (x[i] > most || x[i] != x[i])\n            most = x[i];\n"
         "    for (int i = 0; i < n; i++) {\n"
         "        const double below = x[i] == most && most > 0 ? 0 : (double)x[i] - (double)most;\n"
-        "        y[i] = (%s)%s;\n        sum += exp(below);\n    }\n",
-        t, t, logarithm ? "below" : "exp(below)");
+        "        const double power = exp(below);\n        y[i] = (%s)%s;\n        sum += power;\n "
+        "   }\n",
+        t, t, logarithm ? "below" : "power");
     fprintf(w->to, "    for (int i = 0; i < n; i++)\n        y[i] = (%s)((double)y[i] %s);\n}\n", t,
             logarithm ? "- log(sum)" : "/ sum");
 }
@@ -661,7 +662,7 @@ static void put_top(const writer *w, int64_t stack)
     fprintf(w->to, "enum { %s_inputs = %lld, %s_outputs = %lld };\n", w->name,
             (long long)nn_shape_size(&w->model->config.inputs[0]), w->name,
             (long long)nn_shape_size(&w->model->output));
-    put_prototype(w, ";\n");
+    put_prototype(w, ";");
 }
 
 static void put_step(const writer *w, const step *s)

@@ -107,6 +107,50 @@ static ad_status order_epoch(nn_fitting *f, nn_error *error)
 
 /* ---- beginning --------------------------------------------------------------------------- */
 
+/* A name that nothing has would be ignored without a word. */
+static ad_status check_groups(const nn_fitting *f, nn_error *error)
+{
+    const nn_fit_config *c = &f->config;
+    if (c->n_groups > 0 && !c->groups)
+        return nn_fail(error, AD_NULL, "fit: n_groups, but no groups");
+    for (int i = 0; i < c->n_groups; i++) {
+        const nn_group *g = &c->groups[i];
+        if (!(g->rate >= 0) || isinf(g->rate))
+            return nn_fail(error, AD_BAD_ARGUMENT,
+                           "fit: group %d: the rate is a factor, 0 (for 1) or more", i);
+        if (!nn_trainer_has(f->model, g->name))
+            return nn_fail(error, AD_BAD_ARGUMENT,
+                           "fit: group %d: no parameter is called '%s', or lies below it", i,
+                           g->name);
+    }
+    return AD_OK;
+}
+
+/* L-BFGS makes no recorded steps, and so has nothing of what belongs to them. */
+static ad_status check_lbfgs(const nn_fit_config *c, nn_error *error)
+{
+    if (c->optimizer.rule == NN_LBFGS &&
+        (c->average > 0 || c->clip_norm > 0 || c->clip_value > 0 || c->accumulate > 1 ||
+         c->n_groups > 0 || c->optimizer.coupled_decay != 0 || c->optimizer.decoupled_decay != 0))
+        return nn_fail(error, AD_BAD_ARGUMENT,
+                       "fit: L-BFGS goes without average, clipping, accumulate, groups and decay "
+                       "(there is l2)");
+    return AD_OK;
+}
+
+static ad_status check_monitor(const nn_fit_config *c, nn_error *error)
+{
+    bool known = c->monitor == 0;
+    for (int k = 0; k < NN_METRICS; k++)
+        known = known || c->monitor == 1 << k;
+    if (!known || c->metrics >> NN_METRICS)
+        return nn_fail(error, AD_BAD_ARGUMENT,
+                       "fit: monitor is one metric, as NN_ACCURACY, or 0 for the loss, and metrics "
+                       "a sum of such; these are %d and %u",
+                       c->monitor, c->metrics);
+    return AD_OK;
+}
+
 static ad_status check_config(nn_fitting *f, nn_error *error)
 {
     nn_fit_config *c = &f->config;
@@ -122,20 +166,23 @@ static ad_status check_config(nn_fitting *f, nn_error *error)
                        "fit: batch, epochs, accumulate, patience, validate_every and "
                        "checkpoint_every cannot be negative");
     if (!(c->average >= 0 && c->average < 1) || !(c->l1 >= 0) || !(c->l2 >= 0) ||
-        !(c->clip_norm >= 0) || !(c->clip_value >= 0) ||
+        !(c->clip_norm >= 0) || !(c->clip_value >= 0) || !(c->min_change >= 0) ||
         !(c->validation_share >= 0 && c->validation_share < 1))
         return nn_fail(error, AD_BAD_ARGUMENT,
                        "fit: average and validation_share must be in [0, 1); l1, l2, clip_norm, "
-                       "clip_value not negative");
+                       "clip_value, min_change not negative");
     if (c->validation && c->validation_share > 0)
         return nn_fail(error, AD_BAD_ARGUMENT,
                        "fit: validation data or a validation_share, not both");
     if ((c->resume || c->checkpoint_every) && !c->checkpoint)
         return nn_fail(error, AD_NULL,
                        "fit: resume and checkpoint_every need the checkpoint's path");
-    if (c->n_groups > 0 && !c->groups)
-        return nn_fail(error, AD_NULL, "fit: n_groups, but no groups");
-    return AD_OK;
+    if (c->penalty_by_rows && f->train->rows < 0)
+        return nn_fail(error, AD_BAD_ARGUMENT,
+                       "fit: penalty_by_rows, but the stream does not say how many rows it has");
+    return check_groups(f, error) || check_lbfgs(c, error) || check_monitor(c, error)
+               ? nn_earlier(error)
+               : AD_OK;
 }
 
 static void fill_defaults(nn_fitting *f)
@@ -149,6 +196,7 @@ static void fill_defaults(nn_fitting *f)
         c->batch = 32;
     if (c->epochs == 0)
         c->epochs = 1;
+    c->metrics |= (unsigned)c->monitor;
     f->validates = c->validation || f->n_held > 0;
     f->keeps_best = c->restore_best || c->patience > 0;
     f->rows = f->train->is_stream ? f->train->rows : f->n_order;
@@ -159,6 +207,40 @@ static void fill_defaults(nn_fitting *f)
                                 c->metric, c->metric_user};
 }
 
+/* What is wrong with validation data is said to be there. */
+static ad_status begin_validation(nn_fitting *f, nn_error *error)
+{
+    const nn_fit_config *c = &f->config;
+    const nn_data *data = c->validation ? c->validation : f->train;
+    nn_error found = {0};
+    if (nn_evaluator_new(&f->evaluator, f->model, data, 0, c->loss, &c->loss_options, &found))
+        return nn_fail(error, found.status, "fit: validation: %.900s", found.text);
+    f->evaluator.measures = f->measures;
+    return AD_OK;
+}
+
+static void begin_position(nn_fitting *f)
+{
+    f->at = (nn_fit_position){
+        .best = NAN, .epochs_before = f->model->epochs, .steps_before = f->model->steps};
+    f->at.rate = nn_fit_rate(f);
+    f->training = f->validation = nn_no_scores();
+    f->started = clock_seconds();
+    f->model->history.metrics |= f->config.metrics;
+}
+
+static ad_status resume(nn_fitting *f, nn_error *error)
+{
+    if (nn_checkpoint_read(f, &f->resumed, error))
+        return nn_earlier(error);
+    f->started -= f->at.seconds;
+    f->trainer.gathered_total = f->at.gathered_total;
+    f->trainer.gathered_batches = (int)f->at.gathered_batches;
+    if (f->config.patience && f->at.waited >= f->config.patience)
+        f->stopped = "no improvement"; /* as it was then */
+    return AD_OK;
+}
+
 static ad_status begin(nn_fitting *f, nn_error *error)
 {
     const nn_fit_config *c = &f->config;
@@ -167,30 +249,19 @@ static ad_status begin(nn_fitting *f, nn_error *error)
         return nn_earlier(error);
     fill_defaults(f);
     if (f->train->is_stream && c->batch == NN_FULL_BATCH)
-        return nn_fail(error, AD_BAD_ARGUMENT, "fit: a stream has no full batch; set .batch");
-    if (!f->train->is_stream &&
-        nn_check_targets(c->loss, &c->loss_options, NULL, f->train->target, 0, error))
+        return nn_fail(error, AD_BAD_ARGUMENT,
+                       "fit: a stream of unknown length has no full batch%s",
+                       c->optimizer.rule == NN_LBFGS ? ", and L-BFGS wants one" : "; set .batch");
+    if (!f->train->is_stream && nn_targets_fit(f->model, c->loss, &c->loss_options,
+                                               f->train->target, f->train->rows, 0, error))
         return nn_earlier(error);
     if (nn_trainer_new(&f->trainer, f->model, c, f->rows, error) ||
         nn_batch_new(&f->batch, f->model, f->train, c->batch, true, error))
         return nn_earlier(error);
-    if (f->validates) {
-        const nn_data *data = c->validation ? c->validation : f->train;
-        if (nn_evaluator_new(&f->evaluator, f->model, data, 0, c->loss, &c->loss_options, error))
-            return nn_earlier(error);
-        f->evaluator.measures = f->measures;
-    }
-    f->at = (nn_fit_position){
-        .best = NAN, .epochs_before = f->model->epochs, .steps_before = f->model->steps};
-    f->training = f->validation = nn_no_scores();
-    f->started = clock_seconds();
-    f->model->history.metrics |= c->metrics;
-    if (c->resume && nn_checkpoint_read(f, &f->resumed, error))
+    if (f->validates && begin_validation(f, error))
         return nn_earlier(error);
-    f->started -= f->at.seconds;
-    f->trainer.gathered_total = f->at.gathered_total;
-    f->trainer.gathered_batches = (int)f->at.gathered_batches;
-    return AD_OK;
+    begin_position(f);
+    return c->resume ? resume(f, error) : AD_OK;
 }
 
 static void end(nn_fitting *f)
@@ -223,15 +294,15 @@ static double seconds_left(const nn_fitting *f)
 
 static nn_progress_info info_of(const nn_fitting *f, nn_event event)
 {
-    const int64_t batch = f->config.batch;
+    const bool between = event == NN_FIT_DONE && f->at.row == 0; /* the last one, not the next */
     return (nn_progress_info){.event = event,
-                              .epoch = (int)f->at.epoch + 1,
+                              .epoch = (int)f->at.epoch + !between,
                               .epochs = f->config.epochs,
-                              .batch = (f->at.row + batch - 1) / batch,
+                              .batch = f->at.batch,
                               .batches = f->batches,
                               .step = f->at.step,
                               .rows = f->at.row,
-                              .rate = nn_fit_rate(f),
+                              .rate = f->at.rate,
                               .training = f->training,
                               .validation = f->validation,
                               .metrics = f->config.metrics,
@@ -308,9 +379,10 @@ ad_status nn_fit_validate(nn_fitting *f, nn_error *error)
 
 ad_status nn_fit_note(nn_fitting *f, nn_error *error)
 {
+    f->at.seconds = clock_seconds() - f->started;
     const nn_history_row row = {.epoch = (int)(f->at.epochs_before + f->at.epoch) + 1,
                                 .step = f->at.steps_before + f->at.step,
-                                .rate = nn_fit_rate(f),
+                                .rate = f->at.rate,
                                 .seconds = f->at.seconds,
                                 .training = f->training,
                                 .validation = f->validation};
@@ -353,16 +425,25 @@ static ad_status score_batch(nn_fitting *f, double *predictions, nn_error *error
 
 static bool collects(const nn_fitting *f) { return f->config.metrics != 0 || f->config.metric; }
 
+/* A step; an error says where. */
+static ad_status step(nn_fitting *f, double *loss, double *divisor, double *predictions,
+                      nn_error *error)
+{
+    nn_error found = {0};
+    f->at.rate = nn_fit_rate(f);
+    if (!nn_trainer_batch(&f->trainer, &f->batch, f->at.rate, f->at.steps_before + f->at.step, loss,
+                          divisor, predictions, &found))
+        return AD_OK;
+    return nn_fail(error, found.status, "fit: epoch %lld, batch %lld: %.900s",
+                   (long long)f->at.epoch + 1, (long long)f->at.batch + 1, found.text);
+}
+
 static ad_status run_batch(nn_fitting *f, nn_error *error)
 {
     double loss = 0, divisor = 0, *predictions = NULL;
-    if (f->train->is_stream && nn_check_targets(f->config.loss, &f->config.loss_options, NULL,
-                                                f->batch.target, f->at.row, error))
-        return nn_earlier(error);
     if (collects(f) && !(predictions = nn_collect_room(&f->collected, f->batch.rows, error)))
         return nn_earlier(error);
-    if (nn_trainer_batch(&f->trainer, &f->batch, nn_fit_rate(f), f->at.steps_before + f->at.step,
-                         &loss, &divisor, predictions, error))
+    if (step(f, &loss, &divisor, predictions, error))
         return nn_earlier(error);
     if (!isfinite(loss))
         return nn_divergence(f, loss, error);
@@ -373,6 +454,7 @@ static ad_status run_batch(nn_fitting *f, nn_error *error)
     f->at.loss += loss * divisor;
     f->at.divisor += divisor;
     f->at.row += f->batch.rows;
+    f->at.batch++;
     f->at.step++;
     f->at.gathered_total = f->trainer.gathered_total;
     f->at.gathered_batches = f->trainer.gathered_batches;
@@ -407,19 +489,27 @@ ad_status nn_fit_feed(nn_fitting *f, nn_error *error)
     while (f->train->is_stream && f->feed.at < f->at.row &&
            !nn_feed_next(&f->feed, &f->batch, error))
         if (f->batch.rows == 0)
-            break;
+            return nn_fail(error, AD_BAD_ARGUMENT,
+                           "fit: the stream ended at row %lld, before row %lld, where the fit "
+                           "stands: it must give the same rows again",
+                           (long long)f->feed.at, (long long)f->at.row);
     return nn_earlier(error);
 }
 
 ad_status nn_fit_next(nn_fitting *f, nn_error *error)
 {
-    return nn_feed_next(&f->feed, &f->batch, error);
+    if (nn_feed_next(&f->feed, &f->batch, error) || !f->train->is_stream || f->batch.rows == 0)
+        return nn_earlier(error);
+    return nn_targets_fit(f->model, f->config.loss, &f->config.loss_options, f->batch.target,
+                          f->batch.rows, f->at.row, error);
 }
 
 static ad_status run_epoch(nn_fitting *f, nn_error *error)
 {
     if (nn_fit_feed(f, error))
         return nn_earlier(error);
+    if (f->at.row == 0)
+        f->training = nn_no_scores();
     if (f->at.row == 0 || f->collected.room == 0)
         nn_collect_begin(&f->collected, f->model, &f->batch, error);
     f->epoch_start_at = f->at;
@@ -441,10 +531,10 @@ static bool epoch_is_over(const nn_fitting *f) { return f->batch.rows == 0; }
 
 static ad_status finish_epoch(nn_fitting *f, nn_error *error)
 {
-    if (f->at.row == 0)
-        return nn_fail(error, AD_BAD_SHAPE, "fit: epoch %lld had no rows",
-                       (long long)f->at.epoch + 1);
-    if (nn_trainer_flush(&f->trainer, nn_fit_rate(f), f->at.steps_before + f->at.step, error))
+    if (f->at.row == 0 || f->at.divisor == 0)
+        return nn_fail(error, AD_BAD_SHAPE, "fit: epoch %lld had no rows%s",
+                       (long long)f->at.epoch + 1, f->at.row ? " of a weight above 0" : "");
+    if (nn_trainer_flush(&f->trainer, f->at.rate, f->at.steps_before + f->at.step, error))
         return nn_earlier(error);
     f->at.gathered_total = 0;
     f->at.gathered_batches = 0;
@@ -455,7 +545,7 @@ static ad_status finish_epoch(nn_fitting *f, nn_error *error)
         return nn_earlier(error);
     nn_fit_report(f, NN_EPOCH_DONE);
     f->at.epoch++;
-    f->at.row = 0;
+    f->at.row = f->at.batch = 0;
     f->at.loss = f->at.divisor = 0;
     return f->config.checkpoint ? nn_checkpoint_write(f, error) : AD_OK;
 }
@@ -463,7 +553,7 @@ static ad_status finish_epoch(nn_fitting *f, nn_error *error)
 static ad_status run(nn_fitting *f, nn_error *error)
 {
     if (f->config.optimizer.rule == NN_LBFGS)
-        return nn_fit_lbfgs(f, error);
+        return f->stopped ? AD_OK : nn_fit_lbfgs(f, error);
     while (f->at.epoch < f->config.epochs && !f->stopped) {
         if (run_epoch(f, error))
             return nn_earlier(error);
@@ -491,11 +581,11 @@ ad_status nn_fit(nn_model *model, const nn_data *train, const nn_fit_config *con
             nn_trainer_swap_averages(&f.trainer, error);
         if (!nn_earlier(error) && f.keeps_best && f.best.n > 0)
             nn_snapshot_restore(&f.best, model, NULL, error);
-        if (!nn_earlier(error)) {
-            nn_fit_report(&f, NN_FIT_DONE);
-            model->epochs = f.at.epochs_before + f.at.epoch;
-            model->steps = f.at.steps_before + f.at.step;
-        }
+        if (nn_earlier(error))
+            f.stopped = "an error";
+        nn_fit_report(&f, NN_FIT_DONE);
+        model->epochs = f.at.epochs_before + f.at.epoch;
+        model->steps = f.at.steps_before + f.at.step;
     }
     end(&f);
     return nn_earlier(error);

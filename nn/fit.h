@@ -8,6 +8,8 @@ typedef struct nn_fit_position { /* everything that the next step depends on, be
     int64_t epoch;               /* of this fit, from 0 */
     int64_t step;                /* steps of this fit */
     int64_t row;                 /* next row of the epoch's order; of a stream: rows read */
+    int64_t batch;               /* batches of this epoch */
+    double rate;                 /* of the last step */
     double loss, divisor;        /* sums of this epoch so far */
     double best;                 /* of the monitored value; NaN: none yet */
     int64_t best_epoch;

@@ -6,13 +6,14 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "divergence.h"
 #include "error.h"
 
 typedef struct search {
     nn_fitting *f;
     nn_runner runner;
     nn_error *error;
-    double value;
+    int evaluations;
 } search;
 
 static void put_parameters(const nn_trainer *t, const double *x)
@@ -40,7 +41,28 @@ static double objective(const double *x, double *gradient, void *user)
     put_parameters(&s->f->trainer, x);
     if (nn_trainer_objective(&s->f->trainer, &s->runner, &s->f->batch, &loss, gradient, s->error))
         return NAN;
+    if (s->evaluations++ == 0 && !isfinite(loss))
+        nn_divergence(s->f, loss, s->error);
     return loss;
+}
+
+/* Metrics want predictions at x, where the line search may not have been last. */
+static ad_status score(search *s, double loss)
+{
+    nn_fitting *f = s->f;
+    double *predictions;
+    f->training = nn_no_scores();
+    f->training.loss = loss;
+    f->training.rows = f->rows;
+    if (f->measures.metrics == 0 && !f->measures.metric)
+        return AD_OK;
+    if (nn_collect_begin(&f->collected, f->model, &f->batch, s->error) ||
+        !(predictions = nn_collect_room(&f->collected, f->batch.rows, s->error)) ||
+        nn_trainer_objective(&f->trainer, &s->runner, &f->batch, &loss, NULL, s->error))
+        return nn_earlier(s->error);
+    nn_runner_read(&s->runner, NN_OUT_PREDICTION, predictions);
+    nn_collect_add(&f->collected, &f->batch);
+    return nn_collect_scores(&f->collected, &f->measures, &f->training, s->error);
 }
 
 /* After an iteration: what the loop of epochs does after an epoch. */
@@ -49,16 +71,14 @@ static bool report(void *user, const double *x, const nn_lbfgs_result *so_far)
     search *s = user;
     nn_fitting *f = s->f;
     put_parameters(&f->trainer, x);
-    f->training = nn_no_scores();
-    f->training.loss = so_far->value;
-    f->training.rows = f->rows;
     f->at.row = f->rows;
+    f->at.batch = 1;
     f->at.step++;
-    if (nn_fit_validate(f, s->error) || nn_fit_note(f, s->error))
+    if (score(s, so_far->value) || nn_fit_validate(f, s->error) || nn_fit_note(f, s->error))
         return false;
     nn_fit_report(f, NN_EPOCH_DONE);
     f->at.epoch++;
-    f->at.row = 0;
+    f->at.row = f->at.batch = 0;
     if (f->config.stop && *f->config.stop && !f->stopped)
         f->stopped = "asked to";
     if (f->config.checkpoint && nn_checkpoint_write(f, s->error))
@@ -80,6 +100,7 @@ ad_status nn_fit_lbfgs(nn_fitting *f, nn_error *error)
     if (!x)
         return nn_no_memory(error);
     get_parameters(&f->trainer, x);
+    f->epoch_start_at = f->at;
     if (!nn_fit_feed(f, error) && !nn_fit_next(f, error)) {
         nn_lbfgs_minimise(objective, &s, n, x, &config, &result, error);
         put_parameters(&f->trainer, x);

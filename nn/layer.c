@@ -347,7 +347,8 @@ static ad_var pool(nn_pass *pass, const nn_layer *layer, const char *what, doubl
 {
     int64_t kernel[2];
     nn_pair(layer->kernel, 0, kernel);
-    if (layer->padding[0] > kernel[0] / 2 || layer->padding[1] > kernel[1] / 2)
+    if (kernel[0] > 0 && kernel[1] > 0 &&
+        (layer->padding[0] > kernel[0] / 2 || layer->padding[1] > kernel[1] / 2))
         return wrong(pass, AD_BAD_ARGUMENT, "pooling: padding can be at most half the kernel");
     int64_t stride[2] = {layer->stride[0] ? layer->stride[0] : kernel[0],
                          layer->stride[1]   ? layer->stride[1]
@@ -412,11 +413,12 @@ static void take_output(nn_pass *pass, const char *name, ad_var y)
 static ad_var apply_in_scope(nn_pass *pass, const nn_layer_type *type, const char *name,
                              const nn_layer *layer, ad_var x)
 {
-    char text[2 * NN_NAME_SIZE];
+    char text[2 * NN_NAME_SIZE], scope[NN_NAME_SIZE];
     const int depth = pass->depth;
     nn_scope_push(pass, name);
     if (failed(pass))
         return wrong(pass, AD_BAD_ARGUMENT, "");
+    memcpy(scope, pass->scope, sizeof scope);
     ad_var y = type->apply(pass, layer, x);
     if (!failed(pass))
         y = nn_apply_activation(pass, layer->activation, layer->slope, y);
@@ -430,7 +432,7 @@ static ad_var apply_in_scope(nn_pass *pass, const nn_layer_type *type, const cha
         y = wrong(pass, AD_NULL, text);
     }
     if (failed(pass) && !*pass->culprit)
-        memcpy(pass->culprit, pass->scope, sizeof pass->culprit);
+        memcpy(pass->culprit, scope, sizeof pass->culprit);
     while (pass->depth > depth)
         nn_scope_pop(pass);
     return y;
@@ -453,6 +455,8 @@ ad_var nn_apply(nn_pass *pass, const char *name, nn_layer layer, ad_var x)
                      "layer: its kind is none of NN_DENSE, NN_ACTIVATION, ...");
     if (!failed(pass) && ad_rank(x) < 0)
         return wrong(pass, AD_NULL, "nn_apply: its input is no variable");
+    if (!failed(pass) && ad_rank(x) > 0 && x.tape != pass->tape)
+        return wrong(pass, AD_FOREIGN, "nn_apply: its input is a variable of another tape");
     if (failed(pass))
         return wrong(pass, AD_BAD_ARGUMENT, "");
     const int64_t before = nn_size(pass->model) - pass->model->noted;

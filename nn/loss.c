@@ -264,9 +264,7 @@ ad_status nn_check_loss_shapes(const nn_loss_row *row, nn_operand p, nn_operand 
                        nn_shape_text_of(y.rank, y.shape).text, ad_dtype_name(y.dtype), wrong);
     if (p.dtype == AD_I32)
         return nn_fail(error, AD_BAD_DTYPE,
-                       "%s: the prediction is int32: it must be float or "
-                       "double",
-                       row->name);
+                       "%s: the prediction is int32; it must be float or double", row->name);
     return AD_OK;
 }
 

@@ -125,11 +125,11 @@ typedef struct nn_layer {
     bool no_bias;                   /* dense, conv2d */
     bool no_affine;                 /* layer_norm, batch_norm: without weight and bias */
     nn_init weight_init, bias_init; /* default: PyTorch's for that layer */
-    int64_t kernel[2], stride[2], padding[2],
-        dilation[2]; /* height, width; a 0 for width: as height */
-    int64_t groups;  /* conv2d: 0 means 1 */
-    double rate;     /* dropout: probability of dropping */
-    double epsilon;  /* norms: 0 means 1e-5 */
+    int64_t kernel[2], stride[2], dilation[2]; /* height, width; a 0 for width: as height */
+    int64_t padding[2];                        /* height, width */
+    int64_t groups;                            /* conv2d: 0 means 1 */
+    double rate;                               /* dropout: probability of dropping */
+    double epsilon;                            /* norms: 0 means 1e-5 */
     double momentum; /* batch_norm: weight of the new statistics; 0 means .1 */
     int64_t n_scale; /* scale: number of features (the size of one example) */
     const double *scale, *shift;
@@ -375,7 +375,7 @@ typedef enum nn_loss {
     NN_BCE_LOGITS,            /* logits */
     NN_SOFTMAX_CROSS_ENTROPY, /* logits (N,C); targets classes (N) int32, or probabilities (N,C) */
     NN_CROSS_ENTROPY,         /* probabilities (N,C): -sum y ln p; targets likewise */
-    NN_KL,                    /* probabilities q: sum y ln y - y ln q */
+    NN_KL,                    /* probabilities q (N,C): sum y ln y - y ln q */
     NN_HINGE,                 /* max(0, 1 - y p), y = +-1 */
     NN_SQUARED_HINGE,         /* its square */
     NN_LOGISTIC,              /* ln(1 + e^(-y p)), y = +-1 */
@@ -385,8 +385,9 @@ typedef enum nn_loss {
 
 typedef enum nn_reduction {
     NN_DEFAULT_REDUCTION =
-        0,   /* mean over samples for the three of categories and KL, else mean over elements */
-    NN_NONE, /* (N,...): every element's; for those of categories and KL every sample's */
+        0, /* mean over samples for the cross-entropies of categories and KL, else over elements */
+    NN_NONE, /* (N,...): every element's; for the cross-entropies of categories and KL every
+                sample's */
     NN_SUM,
     NN_MEAN_ELEMENTS,
     NN_MEAN_SAMPLES, /* components summed: the textbooks' form */
@@ -398,12 +399,13 @@ typedef ad_var (*nn_loss_function)(ad_var prediction, ad_var target, void *user)
 typedef struct nn_loss_options {
     nn_reduction reduction;
     double delta;        /* of Huber: 0 means 1 */
-    double smoothing;    /* of labels: (1 - s) y + s / C; of the cross-entropies */
+    double smoothing;    /* of labels: (1 - s) y + s / C; cross-entropies, binary ones with C = 2 */
     int n_class_weights; /* weights of the classes (cross-entropies with classes), NULL: all alike
                           */
     const double *class_weights;
-    bool divide_by_count; /* weighted means divide by the number; else by the sum of the weights, as
-                             PyTorch */
+    /* weighted means divide by the number; else by the sum of the weights, as PyTorch (weights of
+     * classes count where targets are class indices) */
+    bool divide_by_count;
     bool zero_one_labels; /* hinges and logistic: targets 0/1 stand for -1/+1 */
     nn_loss_function function;
     void *user;
@@ -454,10 +456,11 @@ typedef struct nn_optimizer {
     int history;            /* L-BFGS: pairs kept */
 } nn_optimizer;
 
+/* A rate of 0 gives the default. Fields that a rule does not have must stay 0. */
 AD_API nn_optimizer nn_sgd(double rate);
 AD_API nn_optimizer nn_momentum(double rate, double momentum);
 AD_API nn_optimizer nn_nesterov(double rate, double momentum);
-AD_API nn_optimizer nn_adagrad(double rate); /* a rate of 0 gives the default */
+AD_API nn_optimizer nn_adagrad(double rate);
 AD_API nn_optimizer nn_rmsprop(double rate);
 AD_API nn_optimizer nn_adadelta(double rate);
 AD_API nn_optimizer nn_adam(double rate);
@@ -793,8 +796,8 @@ AD_API ad_status nn_safetensors_read(const char *path, int *n, ad_param ***tenso
                                      nn_error *error);
 
 /* One C file that predicts, with the weights in it and nothing else: no library, no malloc. It
- * defines void name_predict(const float *x, float *y) for one example (double where the model is),
- * name_inputs and name_outputs. */
+ * defines void name_predict(const float *x, float *y) for one example (double where the model is,
+ * int32_t inputs where they are indices), name_inputs and name_outputs. */
 AD_API ad_status nn_export_c(const nn_model *model, const char *name, FILE *to, nn_error *error);
 
 #ifdef __cplusplus

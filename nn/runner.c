@@ -10,17 +10,10 @@
 
 #include "error.h"
 
-/* The first `rows` examples of a buffer; the whole where it is just as long. A new reference. */
-static ad_tensor *first_rows(ad_tensor *buffer, int64_t rows)
-{
-    return ad_tensor_shape(buffer)[0] == rows ? ad_tensor_retain(buffer)
-                                              : ad_tensor_sliced(buffer, 0, 0, rows, 1);
-}
-
 /* A leaf of that shape; its values do not matter. */
 static ad_var leaf(ad_tape *tape, ad_tensor *buffer, int64_t rows)
 {
-    ad_tensor *part = buffer ? first_rows(buffer, rows) : NULL;
+    ad_tensor *part = buffer ? nn_first_rows(buffer, rows) : NULL;
     ad_var v = part ? ad_input_tensor(tape, part) : (ad_var){0};
     if (buffer && !part)
         ad_fail(tape, AD_NO_MEMORY, "out of memory for a batch");
@@ -90,7 +83,7 @@ static ad_status set(nn_runner *runner, int slot, ad_tensor *buffer)
         return AD_OK;
     if (ad_tensor_shape(buffer)[0] == runner->rows)
         return ad_workspace_set(runner->workspace, slot, buffer);
-    ad_tensor *part = first_rows(buffer, runner->rows);
+    ad_tensor *part = nn_first_rows(buffer, runner->rows);
     ad_status status = part ? ad_workspace_set(runner->workspace, slot, part) : AD_NO_MEMORY;
     ad_tensor_free(part);
     return status;

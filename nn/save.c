@@ -152,12 +152,14 @@ static void add_misfit(list *l, const nn_variable *v, const ad_tensor *t)
     add(l, v->name, more);
 }
 
-/* PyTorch's batch norm counts its batches; nothing here depends on that. */
+/* PyTorch's batch norm counts its batches; nothing here depends on that. A checkpoint has the state
+ * of its fit. */
 static bool is_ignored(const char *name)
 {
+    static const char of_fit[] = "fit.";
     static const char counter[] = "num_batches_tracked";
     const char *dot = strrchr(name, '.');
-    return !strcmp(dot ? dot + 1 : name, counter);
+    return !strcmp(dot ? dot + 1 : name, counter) || !strncmp(name, of_fit, sizeof of_fit - 1);
 }
 
 static ad_status check_file(const nn_model *model, const char *path, const nn_tensor_file *file,

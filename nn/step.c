@@ -23,6 +23,14 @@ static bool below(const char *name, const char *scope)
     return n == 0 || (!strncmp(name, scope, n) && (name[n] == 0 || name[n] == '.'));
 }
 
+bool nn_trainer_has(const nn_model *model, const char *name)
+{
+    for (int i = 0; i < model->n_variables; i++)
+        if (!model->order[i]->is_state && below(model->order[i]->name, name))
+            return true;
+    return false;
+}
+
 static const nn_group *group_of(const nn_fit_config *config, const char *name)
 {
     for (int i = 0; i < config->n_groups; i++)
@@ -348,22 +356,44 @@ ad_status nn_trainer_flush(nn_trainer *t, double rate, int64_t step, nn_error *e
     double total = t->gathered_total;
     t->gathered_total = 0;
     t->gathered_batches = 0;
+    if (total == 0)
+        return AD_OK;
     return nn_runner_run(&t->apply, &nothing, rate, total, (uint64_t)step, error);
+}
+
+static ad_status run_batch(nn_runner *runner, const nn_batch *batch, double rate, int64_t step,
+                           double *loss, double divisor, double *prediction, nn_error *error)
+{
+    if (nn_runner_run(runner, batch, rate, divisor, (uint64_t)step, error))
+        return nn_earlier(error);
+    nn_runner_read(runner, NN_OUT_LOSS, loss);
+    if (prediction)
+        nn_runner_read(runner, NN_OUT_PREDICTION, prediction);
+    return AD_OK;
+}
+
+/* A batch of weights that are all 0 teaches nothing, and its mean would be 0/0: it makes no step,
+ * and has no predictions. */
+static void pass_over(const nn_trainer *t, const nn_batch *batch, double *loss, double *prediction)
+{
+    const int64_t n = prediction ? batch->rows * nn_shape_size(&t->model->output) : 0;
+    for (int64_t i = 0; i < n; i++)
+        prediction[i] = NAN;
+    *loss = 0;
 }
 
 ad_status nn_trainer_batch(nn_trainer *t, const nn_batch *batch, double rate, int64_t step,
                            double *loss, double *divisor, double *prediction, nn_error *error)
 {
-    nn_runner *runner = runner_for(t, batch, error);
-    if (!runner)
-        return nn_earlier(error);
-    *divisor = nn_batch_divisor(t->config->loss, &t->config->loss_options, batch);
     const bool sums = t->config->loss_options.reduction == NN_SUM;
-    if (nn_runner_run(runner, batch, rate, *divisor, (uint64_t)step, error))
-        return nn_earlier(error);
-    nn_runner_read(runner, NN_OUT_LOSS, loss);
-    if (prediction)
-        nn_runner_read(runner, NN_OUT_PREDICTION, prediction);
+    *divisor = nn_batch_divisor(t->config->loss, &t->config->loss_options, batch);
+    if (*divisor == 0) {
+        pass_over(t, batch, loss, prediction);
+    } else {
+        nn_runner *runner = runner_for(t, batch, error);
+        if (!runner || run_batch(runner, batch, rate, step, loss, *divisor, prediction, error))
+            return nn_earlier(error);
+    }
     if (t->config->accumulate <= 1)
         return AD_OK;
     t->gathered_total = sums ? 1 : t->gathered_total + *divisor;
@@ -397,7 +427,7 @@ ad_status nn_trainer_objective(nn_trainer *t, nn_runner *runner, const nn_batch 
     if (nn_runner_run(runner, batch, 0, 1, 0, error))
         return nn_earlier(error);
     nn_runner_read(runner, NN_OUT_LOSS, loss);
-    for (int i = 0; i < t->n; i++) {
+    for (int i = 0; gradient && i < t->n; i++) {
         nn_runner_read(runner, 2 + i, gradient);
         gradient += ad_tensor_size(ad_param_value(t->trained[i].param));
     }

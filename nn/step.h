@@ -26,6 +26,8 @@ typedef struct nn_trainer {
     int gathered_batches;
 } nn_trainer;
 
+/* Is there a parameter of that name, or below that scope? */
+bool nn_trainer_has(const nn_model *model, const char *name);
 ad_status nn_trainer_new(nn_trainer *trainer, nn_model *model, const nn_fit_config *config,
                          int64_t rows, nn_error *error);
 void nn_trainer_free(nn_trainer *trainer);
@@ -39,8 +41,8 @@ ad_status nn_trainer_flush(nn_trainer *trainer, double rate, int64_t step, nn_er
 /* Forgets the programs, so that they are recorded anew. */
 void nn_trainer_forget(nn_trainer *trainer);
 
-/* Loss and gradients at the present values, without a step: for L-BFGS. gradient holds the trained
- * parameters one after the other. */
+/* Loss and gradients at the present values, without a step: for L-BFGS. gradient, where not NULL,
+ * gets those of the trained parameters one after the other. */
 ad_status nn_trainer_objective(nn_trainer *trainer, nn_runner *runner, const nn_batch *batch,
                                double *loss, double *gradient, nn_error *error);
 int64_t nn_trainer_size(const nn_trainer *trainer); /* elements of all trained parameters */

@@ -53,7 +53,7 @@ static void show_chain(lesson *l)
     lesson_number(l, "a3", NULL, ad_value(a[2]), .65718568927725115);
     double product = 1;
     for (int i = 0; i < 3; i++) {
-        char what[32];
+        char what[64];
         double partial = ad_node_partial(t, ad_var_node(a[i]), 0);
         snprintf(what, sizeof what, "f'(a%d), the partial on the tape", i);
         lesson_number(l, what, NULL, partial, partials[i]);

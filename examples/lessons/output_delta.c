@@ -80,7 +80,7 @@ static void show_pair(lesson *l, const pair *p)
     printf("  %s\n", p->name);
     bool difference = true;
     for (int i = 0; i < OUT; i++) {
-        char what[32];
+        char what[64];
         snprintf(what, sizeof what, "  δ%d", i + 1);
         lesson_number(l, what, NULL, delta[i], p->right[i]);
         difference = difference && fabs(delta[i] - (a[i] - p->y[i])) < 1e-14;
