@@ -3,6 +3,7 @@
 #ifndef ARRAY_H
 #define ARRAY_H
 #include "ad.h"
+#include <math.h>
 
 typedef struct array {
     void *data;
@@ -63,6 +64,9 @@ int64_t array_not_finite(const array *a);
 /* "(2,3)" into text, which has room for SHAPE_TEXT bytes; gives text back */
 enum { SHAPE_TEXT = 8 * 22 + 4 };
 char *shape_text(char *text, int rank, const int64_t *shape);
+/* A number for a message: without a NaN's sign, which means nothing and differs between machines.
+ */
+static inline double for_text(double x) { return isnan(x) ? (double)NAN : x; }
 
 /* Walks n arrays of one shape together: runs of the last axis, everything before it collapsed where
  * possible. for (array_walk w = array_walk_of(n, arrays); w.left; array_walk_next(&w))

@@ -263,14 +263,16 @@ static void check_gradients(ad_tape *t)
     for (uint32_t i = f->last_input; i != NO_NODE; i = node_a(&f->nodes[i]))
         if (!isfinite(f->nodes[i].adjoint))
             tape_fail(t, AD_NOT_FINITE, tape_site(t, i),
-                      "backward: the gradient of input node %u is %g", i, f->nodes[i].adjoint);
+                      "backward: the gradient of input node %u is %g", i,
+                      for_text(f->nodes[i].adjoint));
     for (uint32_t i = f->last_leaf; i != NO_NODE; i = ((block *)f->nodes[i].u.block)->next_leaf) {
         const block *b = f->nodes[i].u.block;
         int64_t bad = b->adj_pass == f->pass ? array_not_finite(&b->adj) : -1;
         if (bad >= 0)
             tape_fail(t, AD_NOT_FINITE, tape_site(t, i),
                       "backward: element %lld of the gradient of node %u %s is %g", (long long)bad,
-                      i, b->param ? ad_param_name(b->param) : "", array_get(&b->adj, bad));
+                      i, b->param ? ad_param_name(b->param) : "",
+                      for_text(array_get(&b->adj, bad)));
     }
 }
 

@@ -40,7 +40,7 @@ static ad_status check_finite(frame *f, uint32_t i)
     if (bad < 0)
         return AD_OK;
     snprintf(f->note, sizeof f->note, "element %lld is %g", (long long)bad,
-             array_get(&y, array_offset(&y, bad)));
+             for_text(array_get(&y, array_offset(&y, bad))));
     return AD_NOT_FINITE;
 }
 

@@ -17,9 +17,9 @@ static ad_var not_finite(ad_tape *t, int op, int n, const double x[3], double y,
     char text[96] = "";
     for (int k = 0, used = 0; k < n; k++)
         used += snprintf(text + used, sizeof text - (size_t)used, "%s%c = %g", k ? ", " : "",
-                         'a' + k, x[k]);
-    return tape_fail(t, AD_NOT_FINITE, site, "%s: gives %g at %s", elementwise_ops[op].info.name, y,
-                     text);
+                         'a' + k, for_text(x[k]));
+    return tape_fail(t, AD_NOT_FINITE, site, "%s: gives %g at %s", elementwise_ops[op].info.name,
+                     for_text(y), text);
 }
 
 static ad_var record_scalar(ad_tape *t, int op, int n, const ad_var *args, const uint32_t *ids,
@@ -342,7 +342,8 @@ ad_var call_end(call *c, const block_op *op, int code, ad_dtype dtype, int rank,
     int64_t bad = t->context->check_finite ? array_not_finite(&y) : -1;
     if (bad >= 0)
         return call_fail(c, AD_NOT_FINITE, "element %lld of %s is %g", (long long)bad,
-                         shape_text(text, rank, shape), array_get(&y, array_offset(&y, bad)));
+                         shape_text(text, rank, shape),
+                         for_text(array_get(&y, array_offset(&y, bad))));
     tape_sync(t);
     return t->paused ? unrecord(t, b, i, scalar) : tape_var(t, i);
 }

@@ -8,6 +8,7 @@
 #include <math.h>
 
 #include "error.h"
+#include "targets.h"
 
 /* The batches again, until one fails; its number from 1, 0 if none does. */
 static int64_t run_again(nn_fitting *f, nn_error *found)
@@ -31,7 +32,36 @@ static int64_t run_again(nn_fitting *f, nn_error *found)
 }
 
 /* Signs of NaNs mean nothing, though printf shows them. */
-static const char *words_for(double loss) { return isnan(loss) ? "NaN" : "infinite"; }
+static const char *words_for(double x) { return isnan(x) ? "NaN" : "infinite"; }
+
+static bool name_row(const nn_fitting *f, const ad_tensor *t, const char *what, char text[96])
+{
+    const nn_rows r = nn_rows_of(t);
+    for (int64_t i = 0; i < f->batch.rows; i++) {
+        for (int64_t k = 0; k < r.each; k++) {
+            const double x = nn_rows_get(&r, i, k);
+            const int64_t row = f->at.row + i;
+            if (isfinite(x))
+                continue;
+            snprintf(text, 96, "element %lld in row %lld of the data's %s is %s", (long long)k,
+                     (long long)(f->order ? f->order[row] : row), what, words_for(x));
+            return true;
+        }
+    }
+    return false;
+}
+
+/* No operation is to blame for what came with the data. */
+static bool name_data(const nn_fitting *f, char text[96])
+{
+    for (int k = 0; k < f->batch.n_inputs; k++) {
+        char what[24];
+        snprintf(what, sizeof what, f->batch.n_inputs > 1 ? "input %d" : "input", k);
+        if (name_row(f, f->batch.inputs[k], what, text))
+            return true;
+    }
+    return f->batch.target && name_row(f, f->batch.target, "target", text);
+}
 
 ad_status nn_divergence(nn_fitting *f, double loss, nn_error *error)
 {
@@ -40,6 +70,7 @@ ad_status nn_divergence(nn_fitting *f, double loss, nn_error *error)
     ad_context *checking = ad_context_new(&(ad_context_config){.check_finite = true});
     nn_error found = {0};
     int64_t first = 0;
+    char data[96];
     if (checking && !nn_snapshot_restore(&f->epoch_start, f->model, &f->trainer, &found)) {
         nn_trainer_forget(&f->trainer);
         f->model->config.context = checking;
@@ -48,13 +79,16 @@ ad_status nn_divergence(nn_fitting *f, double loss, nn_error *error)
         nn_trainer_forget(&f->trainer);
     }
     ad_context_free(checking);
+    if (first > 0 && name_data(f, data))
+        return nn_fail(error, AD_NOT_FINITE,
+                       "fit: the loss is %s in epoch %lld, batch %lld: %s. Fill in such values, or "
+                       "take the rows out; the model is left as it was before batch %lld",
+                       words_for(loss), (long long)epoch, (long long)batch, data, (long long)first);
     if (first > 0)
         return nn_fail(error, AD_NOT_FINITE,
                        "fit: the loss is %s in epoch %lld, batch %lld; the first operation that "
-                       "was not finite, in batch "
-                       "%lld: %.500s. Try a lower learning rate, clip_norm, or scaled data; the "
-                       "model is left as it was "
-                       "before that batch",
+                       "was not finite, in batch %lld: %.500s. Try a lower learning rate, "
+                       "clip_norm, or scaled data; the model is left as it was before that batch",
                        words_for(loss), (long long)epoch, (long long)batch, (long long)first,
                        found.text);
     nn_snapshot_restore(&f->epoch_start, f->model, &f->trainer, NULL);

@@ -10,15 +10,15 @@
 
 #include "error.h"
 
-/* A leaf of that shape; its values do not matter. */
-static ad_var leaf(ad_tape *tape, ad_tensor *buffer, int64_t rows)
+/* A leaf on the buffer's first rows, which the runner keeps as `part`. */
+static ad_var leaf(ad_tape *tape, ad_tensor *buffer, int64_t rows, ad_tensor **part)
 {
-    ad_tensor *part = buffer ? nn_first_rows(buffer, rows) : NULL;
-    ad_var v = part ? ad_input_tensor(tape, part) : (ad_var){0};
-    if (buffer && !part)
+    if (!buffer)
+        return (ad_var){0};
+    *part = nn_first_rows(buffer, rows);
+    if (!*part)
         ad_fail(tape, AD_NO_MEMORY, "out of memory for a batch");
-    ad_tensor_free(part);
-    return v;
+    return *part ? ad_input_tensor(tape, *part) : (ad_var){0};
 }
 
 static int slots_of(nn_runner *runner, const nn_recording *r, bool scalars, ad_var *slots)
@@ -50,9 +50,9 @@ ad_status nn_runner_new(nn_runner *runner, const nn_model *model, const nn_batch
     nn_recording r = {.tape = tape, .batch = batch, .outputs = outputs};
     ad_seed(tape, model->config.seed);
     for (int k = 0; k < batch->n_inputs; k++)
-        r.inputs[k] = leaf(tape, batch->inputs[k], rows);
-    r.target = leaf(tape, batch->target, rows);
-    r.weights = leaf(tape, batch->weights, rows);
+        r.inputs[k] = leaf(tape, batch->inputs[k], rows, &runner->input_rows[k]);
+    r.target = leaf(tape, batch->target, rows, &runner->target_rows);
+    r.weights = leaf(tape, batch->weights, rows, &runner->weight_rows);
     if (scalars) {
         r.rate = ad_input(tape, 0);
         r.total = ad_input(tape, 1);
@@ -74,32 +74,24 @@ void nn_runner_free(nn_runner *runner)
 {
     ad_workspace_free(runner->workspace);
     ad_program_free(runner->program);
+    for (int k = 0; k < runner->n_inputs; k++)
+        ad_tensor_free(runner->input_rows[k]);
+    ad_tensor_free(runner->target_rows);
+    ad_tensor_free(runner->weight_rows);
     *runner = (nn_runner){0};
 }
 
-static ad_status set(nn_runner *runner, int slot, ad_tensor *buffer)
-{
-    if (slot < 0 || !buffer)
-        return AD_OK;
-    if (ad_tensor_shape(buffer)[0] == runner->rows)
-        return ad_workspace_set(runner->workspace, slot, buffer);
-    ad_tensor *part = nn_first_rows(buffer, runner->rows);
-    ad_status status = part ? ad_workspace_set(runner->workspace, slot, part) : AD_NO_MEMORY;
-    ad_tensor_free(part);
-    return status;
-}
-
-ad_status nn_runner_run(nn_runner *runner, const nn_batch *batch, double rate, double total,
-                        uint64_t step, nn_error *error)
+ad_status nn_runner_run(nn_runner *runner, double rate, double total, uint64_t step,
+                        nn_error *error)
 {
     ad_workspace *w = runner->workspace;
     ad_status status = AD_OK;
     for (int k = 0; !status && k < runner->n_inputs; k++)
-        status = set(runner, k, batch->inputs[k]);
-    if (!status)
-        status = set(runner, runner->target, batch->target);
-    if (!status)
-        status = set(runner, runner->weights, batch->weights);
+        status = ad_workspace_set(w, k, runner->input_rows[k]);
+    if (!status && runner->target >= 0)
+        status = ad_workspace_set(w, runner->target, runner->target_rows);
+    if (!status && runner->weights >= 0)
+        status = ad_workspace_set(w, runner->weights, runner->weight_rows);
     if (!status && runner->rate >= 0)
         status = ad_workspace_set_scalar(w, runner->rate, rate);
     if (!status && runner->total >= 0)

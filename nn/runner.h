@@ -20,20 +20,21 @@ typedef void (*nn_recipe)(nn_recording *recording, void *user);
 
 typedef struct nn_runner {
     int64_t rows;
-    int n_inputs, target, weights, rate, total; /* slots; -1: none */
+    int n_inputs, target, weights, rate, total;                       /* slots; -1: none */
+    ad_tensor *input_rows[NN_MAX_INPUTS], *target_rows, *weight_rows; /* views of the batch */
     ad_program *program;
     ad_workspace *workspace;
 } nn_runner;
 
-/* Records the recipe on leaves of `rows` examples of the batch's kind and captures it. max_outputs:
- * as many as the recipe can put out. scalars: it has the inputs rate and total. */
+/* Records the recipe on leaves, the first `rows` examples of the batch's buffers, and captures it.
+ * max_outputs: as many as the recipe can put out. scalars: it has the inputs rate and total. */
 ad_status nn_runner_new(nn_runner *runner, const nn_model *model, const nn_batch *batch,
                         int64_t rows, bool scalars, int max_outputs, nn_recipe recipe, void *user,
                         nn_error *error);
 void nn_runner_free(nn_runner *runner);
-/* Runs on the filled rows of the batch (they must be runner->rows). */
-ad_status nn_runner_run(nn_runner *runner, const nn_batch *batch, double rate, double total,
-                        uint64_t step, nn_error *error);
+/* Runs on what those buffers hold now. */
+ad_status nn_runner_run(nn_runner *runner, double rate, double total, uint64_t step,
+                        nn_error *error);
 /* An output as doubles. */
 ad_status nn_runner_read(const nn_runner *runner, int output, double *out);
 

@@ -4,7 +4,8 @@
     snippets.py --compiler CC [--flag=FLAG]... [--no-sites] [--only TEXT] FILE...
 
 A FILE that ends in .md is a page; each of its ```c fences is a case. A FILE that ends in .c is a program that
-must end with status 0. Compiling is done with warnings as errors.
+must end with status 0. Compiling is done with warnings as errors. Each runs in a folder of its own, where
+examples/data is the project's.
 
 A fence with `int main` in it is a program. Any other is a piece: statements that are put into a main. An HTML
 comment on the line before the fence says more:
@@ -24,7 +25,7 @@ import subprocess
 import sys
 import tempfile
 
-INCLUDES = "#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n#include <tapegrad/ad.h>\n"
+INCLUDES = "#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n#include <tapegrad/nn.h>\n"
 WARNINGS = ("-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wvla -Werror").split()
 QUIET = "-Wno-unused-variable -Wno-unused-but-set-variable -Wno-unused-function".split()
 MARK = "\f"  # printed where a piece begins
@@ -111,7 +112,9 @@ def run(snippet, options, folder, number):
     """what is wrong with it; nothing if it is right"""
     if snippet.wrong:
         return snippet.wrong
-    source, program = (os.path.join(folder, "%d%s" % (number, end)) for end in (".c", ""))
+    source, program, place = (os.path.join(folder, "%d%s" % (number, end)) for end in (".c", "", ".d"))
+    os.makedirs(os.path.join(place, "examples"))
+    os.symlink(os.path.join(options.root, "examples", "data"), os.path.join(place, "examples", "data"))
     with open(source, "w", encoding="utf-8") as file:
         file.write(snippet.source)
     flags = [f for f in options.flag if not f.startswith(("-l", "-L", "-Wl")) and not os.path.isfile(f)]
@@ -124,7 +127,7 @@ def run(snippet, options, folder, number):
     if snippet.wrapped:  # a piece does not clean up
         environment["ASAN_OPTIONS"] = "detect_leaks=0:" + environment.get("ASAN_OPTIONS", "")
     try:
-        ran = subprocess.run([program], capture_output=True, text=True, timeout=120, env=environment, cwd=folder)
+        ran = subprocess.run([program], capture_output=True, text=True, timeout=120, env=environment, cwd=place)
     except subprocess.TimeoutExpired:
         return "still runs after 120 s"
     if ran.returncode:
