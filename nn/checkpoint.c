@@ -3,8 +3,11 @@
  *
  * One safetensors file. Moments, averages and gathered gradients are tensors; the position is a
  * tensor of doubles, in the order of the table below; the best parameters so far, the predictions
- * of an epoch half done and the history are tensors as well. Shuffles and masks need nothing: they
- * are drawn by seed, epoch and step. */
+ * of an epoch half done, the pairs of L-BFGS and the history are tensors as well. Shuffles and
+ * masks need nothing: they are drawn by seed, epoch and step. What gives those numbers their
+ * meaning, as the batch, is in the file to be compared. */
+#include <errno.h>
+#include <limits.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -16,36 +19,40 @@
 
 #define FORMAT "tapegrad fit 1"
 
+/* The most that a file may say: what doubles count without gaps, and what two of fit into an int.
+ */
+static const double many = 9e15, few = 1e9;
+
 /* The numbers of a position, as they lie in "fit.position". */
 static const struct {
     size_t at;
-    bool whole; /* int64_t, else double */
+    const double *most; /* of an int64_t; NULL: a double */
 } fields[] = {
-#define WHOLE(name)                                                                                \
+#define WHOLE(name, most)                                                                          \
     {                                                                                              \
-        offsetof(nn_fit_position, name), true                                                      \
+        offsetof(nn_fit_position, name), &(most)                                                   \
     }
 #define NUMBER(name)                                                                               \
     {                                                                                              \
-        offsetof(nn_fit_position, name), false                                                     \
+        offsetof(nn_fit_position, name), NULL                                                      \
     }
-    WHOLE(epoch),
-    WHOLE(step),
-    WHOLE(row),
-    WHOLE(batch),
+    WHOLE(epoch, few),
+    WHOLE(step, many),
+    WHOLE(row, many),
+    WHOLE(batch, many),
     NUMBER(rate),
     NUMBER(loss),
     NUMBER(divisor),
     NUMBER(best),
-    WHOLE(best_epoch),
-    WHOLE(waited),
-    WHOLE(reductions),
-    WHOLE(waited_for_rate),
+    WHOLE(best_epoch, few),
+    WHOLE(waited, few),
+    WHOLE(reductions, few),
+    WHOLE(waited_for_rate, few),
     NUMBER(gathered_total),
-    WHOLE(gathered_batches),
+    WHOLE(gathered_batches, few),
     NUMBER(seconds),
-    WHOLE(epochs_before),
-    WHOLE(steps_before),
+    WHOLE(epochs_before, few),
+    WHOLE(steps_before, many),
 #undef WHOLE
 #undef NUMBER
 };
@@ -57,8 +64,8 @@ static void put_position(const nn_fit_position *p, double *to)
 {
     for (int i = 0; i < N_FIELDS; i++) {
         const char *from = (const char *)p + fields[i].at;
-        to[i] = fields[i].whole ? (double)*(const int64_t *)(const void *)from
-                                : *(const double *)(const void *)from;
+        to[i] = fields[i].most ? (double)*(const int64_t *)(const void *)from
+                               : *(const double *)(const void *)from;
     }
 }
 
@@ -66,7 +73,7 @@ static void get_position(nn_fit_position *p, const double *from)
 {
     for (int i = 0; i < N_FIELDS; i++) {
         char *to = (char *)p + fields[i].at;
-        if (fields[i].whole)
+        if (fields[i].most)
             *(int64_t *)(void *)to = (int64_t)from[i];
         else
             *(double *)(void *)to = from[i];
@@ -105,6 +112,53 @@ static nn_history_row get_row(const double *from)
                             .seconds = from[3],
                             .training = get_scores(from + 4),
                             .validation = get_scores(from + 4 + N_SCORES)};
+}
+
+/* ---- what must be the same ---------------------------------------------------------------- */
+
+typedef struct setting {
+    const char *what;
+    double value;
+} setting;
+
+enum { LOSS, RULE, N_SETTINGS = 14 };
+
+/* Rates, penalties, schedules and numbers of epochs may be changed. */
+static void settings_of(const nn_fitting *f, setting to[N_SETTINGS])
+{
+    const nn_fit_config *c = &f->config;
+    const uint64_t seed = f->model->config.seed;
+    const setting all[N_SETTINGS] = {
+        [LOSS] = {"loss", c->loss},
+        [RULE] = {"optimizer", c->optimizer.rule},
+        {"Keras' formulas (1: yes)", c->optimizer.keras},
+        {"rows to train on", (double)f->rows},
+        {"rows held out", (double)f->n_held},
+        {"batch", (double)c->batch},
+        {"accumulate", c->accumulate > 1 ? c->accumulate : 1},
+        {"no_shuffle", c->no_shuffle},
+        {"average (1: yes)", c->average > 0},
+        {"monitor", c->monitor},
+        {"validation (1: yes)", f->validates},
+        {"numbers to train", (double)nn_trainer_size(&f->trainer)},
+        {"the seed's lower half", (double)(seed & UINT32_MAX)},
+        {"the seed's upper half", (double)(seed >> 32)},
+    };
+    memcpy(to, all, sizeof all);
+}
+
+static void setting_text(char text[64], int i, double value)
+{
+    static const char *const rules[] = {
+        [NN_SGD] = "SGD",           [NN_ADAGRAD] = "Adagrad", [NN_RMSPROP] = "RMSprop",
+        [NN_ADADELTA] = "Adadelta", [NN_ADAM] = "Adam",       [NN_ADAMAX] = "Adamax",
+        [NN_NADAM] = "NAdam",       [NN_LBFGS] = "L-BFGS"};
+    if (i == LOSS && value >= 1 && value < NN_LOSSES)
+        snprintf(text, 64, "%s", nn_loss_name((nn_loss)value));
+    else if (i == RULE && value >= 1 && value <= NN_LBFGS)
+        snprintf(text, 64, "%s", rules[(int)value]);
+    else
+        snprintf(text, 64, "%.15g", value);
 }
 
 /* ---- writing ----------------------------------------------------------------------------- */
@@ -147,6 +201,12 @@ static void add_position(contents *c, const nn_fitting *f)
     if (t)
         put_position(&f->at, ad_tensor_data(t));
     add_own(c, "position", t);
+    setting settings[N_SETTINGS];
+    settings_of(f, settings);
+    t = table(1, N_SETTINGS);
+    for (int i = 0; t && i < N_SETTINGS; i++)
+        ((double *)ad_tensor_data(t))[i] = settings[i].value;
+    add_own(c, "settings", t);
     t = table(2, N_SCORES);
     if (t) {
         put_scores(&f->training, ad_tensor_data(t));
@@ -179,9 +239,26 @@ static void add_collected(contents *c, const nn_fitting *f)
     add_own(c, "weights", weights);
 }
 
+static void add_lbfgs(contents *c, const nn_fitting *f)
+{
+    const nn_lbfgs_state *s = &f->lbfgs;
+    const int64_t n = nn_trainer_size(&f->trainer), rows = 2 + 2 * (int64_t)s->pairs;
+    if (!s->vectors)
+        return;
+    ad_tensor *t = table(rows, n);
+    if (t)
+        memcpy(ad_tensor_data(t), s->vectors, (size_t)(rows * n) * sizeof(double));
+    add_own(c, "lbfgs", t);
+    t = table(1, 2);
+    if (t)
+        memcpy(ad_tensor_data(t), (double[]){s->value, s->converged}, 2 * sizeof(double));
+    add_own(c, "lbfgs.value", t);
+}
+
 static bool begin(contents *c, const nn_fitting *f)
 {
-    *c = (contents){.room = 2 * f->model->n_variables + nn_trainer_state_count(&f->trainer) + 8};
+    enum { OWN = 9 };
+    *c = (contents){.room = 2 * f->model->n_variables + nn_trainer_state_count(&f->trainer) + OWN};
     c->tensors = calloc((size_t)c->room, sizeof *c->tensors);
     c->names = calloc((size_t)c->room, sizeof *c->names);
     c->own = calloc((size_t)c->room, sizeof(ad_tensor *));
@@ -225,6 +302,7 @@ ad_status nn_checkpoint_write(const nn_fitting *f, nn_error *error)
         add_position(&c, f);
         add_history(&c, f);
         add_collected(&c, f);
+        add_lbfgs(&c, f);
     }
     if (!ok || c.failed)
         nn_no_memory(error);
@@ -236,21 +314,31 @@ ad_status nn_checkpoint_write(const nn_fitting *f, nn_error *error)
 
 /* ---- reading ----------------------------------------------------------------------------- */
 
+/* One that cannot be opened does exist, and must not be written over. */
 static bool file_exists(const char *path)
 {
+    errno = 0;
     FILE *file = fopen(path, "rb");
+    const bool exists = file || errno != ENOENT;
     if (file)
         fclose(file);
-    return file != NULL;
+    return exists;
 }
 
 static ad_status misfit(const nn_fitting *f, const char *name, nn_error *error)
 {
     return nn_fail(error, AD_BAD_SHAPE,
-                   "%s: '%s' is missing or has another shape: it is a checkpoint of another model, "
-                   "another optimizer, or "
-                   "none of a fit",
+                   "%s: '%s' is missing or has another shape or dtype: it is a checkpoint of "
+                   "another model, another optimizer, or none of a fit",
                    f->config.checkpoint, name);
+}
+
+static ad_status damaged(const nn_fitting *f, const char *name, int64_t i, double value,
+                         nn_error *error)
+{
+    return nn_fail(error, AD_BAD_ARGUMENT,
+                   "%s: number %lld of '%s' is %g, which it cannot be: the file is damaged",
+                   f->config.checkpoint, (long long)i, name, value);
 }
 
 /* Everything in the file must be of this fit: a larger model, or an optimizer with more moments,
@@ -291,6 +379,27 @@ static const double *numbers(const nn_fitting *f, const nn_tensor_file *file, co
 
 static bool whole_number(double x, double most) { return x >= 0 && x <= most && x == floor(x); }
 
+static ad_status check_settings(const nn_fitting *f, const nn_tensor_file *file, nn_error *error)
+{
+    int64_t rows;
+    setting now[N_SETTINGS];
+    const double *then = numbers(f, file, "fit.settings", 1, N_SETTINGS, &rows, error);
+    settings_of(f, now);
+    for (int i = 0; then && i < N_SETTINGS; i++) {
+        char a[64], b[64];
+        if (then[i] == now[i].value)
+            continue;
+        setting_text(a, i, then[i]);
+        setting_text(b, i, now[i].value);
+        return nn_fail(
+            error, AD_BAD_ARGUMENT,
+            "%s: cannot go on with it: %s: %s then, %s now. Use what the fit began with, "
+            "or begin anew without resume",
+            f->config.checkpoint, now[i].what, a, b);
+    }
+    return nn_earlier(error);
+}
+
 static ad_status read_position(nn_fitting *f, const nn_tensor_file *file, nn_error *error)
 {
     int64_t rows;
@@ -299,10 +408,11 @@ static ad_status read_position(nn_fitting *f, const nn_tensor_file *file, nn_err
     if (!s)
         return nn_earlier(error);
     for (int i = 0; i < N_FIELDS; i++)
-        if (fields[i].whole && !whole_number(p[i], 9e15))
-            return nn_fail(error, AD_BAD_ARGUMENT,
-                           "%s: number %d of 'fit.position' is %g, not a count",
-                           f->config.checkpoint, i, p[i]);
+        if (fields[i].most && !whole_number(p[i], *fields[i].most))
+            return damaged(f, "fit.position", i, p[i], error);
+    for (int i = 0; i < 2 * N_SCORES; i += N_SCORES)
+        if (!whole_number(s[i], many))
+            return damaged(f, "fit.scores", i, s[i], error);
     get_position(&f->at, p);
     f->training = get_scores(s);
     f->validation = get_scores(s + N_SCORES);
@@ -312,20 +422,36 @@ static ad_status read_position(nn_fitting *f, const nn_tensor_file *file, nn_err
     return AD_OK;
 }
 
+/* epoch, step, and the rows of both scores */
+static int bad_number(const double *row)
+{
+    const int whole[] = {0, 1, 4, 4 + N_SCORES};
+    for (int i = 0; i < 4; i++)
+        if (!whole_number(row[whole[i]], i ? many : 2 * few))
+            return whole[i];
+    return -1;
+}
+
 static ad_status read_history(nn_fitting *f, const nn_tensor_file *file, nn_error *error)
 {
     int64_t rows = 0;
     const double *h = numbers(f, file, "fit.history", -1, N_HISTORY, &rows, error);
-    unsigned metrics = f->model->history.metrics;
-    if (!h)
-        return nn_earlier(error);
-    nn_history_clear(&f->model->history);
-    f->model->history.metrics = metrics;
-    for (int64_t i = 0; i < rows; i++) {
-        nn_history_row row = get_row(h + i * N_HISTORY);
-        if (!nn_history_add(&f->model->history, &row))
-            return nn_no_memory(error);
+    nn_history history = {.metrics = f->model->history.metrics};
+    for (int64_t i = 0; h && i < rows && !nn_earlier(error); i++) {
+        const double *at = h + i * N_HISTORY;
+        const int bad = bad_number(at);
+        nn_history_row row = bad < 0 ? get_row(at) : (nn_history_row){0};
+        if (bad >= 0)
+            damaged(f, "fit.history", i * N_HISTORY + bad, at[bad], error);
+        else if (!nn_history_add(&history, &row))
+            nn_no_memory(error);
     }
+    if (nn_earlier(error)) {
+        nn_history_clear(&history);
+        return nn_earlier(error);
+    }
+    nn_history_clear(&f->model->history);
+    f->model->history = history;
     return AD_OK;
 }
 
@@ -363,8 +489,14 @@ static ad_status read_tensors(nn_fitting *f, const nn_tensor_file *file, nn_erro
 static ad_status read_best(nn_fitting *f, const nn_tensor_file *file, nn_error *error)
 {
     char name[2 * NN_NAME_SIZE];
-    if (!f->keeps_best || isnan(f->at.best))
+    snprintf(name, sizeof name, "fit.best.%s", f->model->order[0]->name);
+    if (!f->keeps_best || f->at.best_epoch == 0)
         return AD_OK;
+    if (!nn_tensor_file_find(file, name))
+        return nn_fail(error, AD_BAD_ARGUMENT,
+                       "%s: has no best parameters, for the fit had neither patience nor "
+                       "restore_best: go on without, or begin anew without resume",
+                       f->config.checkpoint);
     if (nn_snapshot_take(&f->best, f->model, NULL, error))
         return nn_earlier(error);
     for (int i = 0; i < f->model->n_variables; i++) {
@@ -376,21 +508,47 @@ static ad_status read_best(nn_fitting *f, const nn_tensor_file *file, nn_error *
     return AD_OK;
 }
 
+static ad_status read_lbfgs(nn_fitting *f, const nn_tensor_file *file, nn_error *error)
+{
+    int64_t rows, one;
+    const int64_t n = nn_trainer_size(&f->trainer);
+    nn_lbfgs_state *s = &f->lbfgs;
+    if (f->config.optimizer.rule != NN_LBFGS)
+        return AD_OK;
+    const double *v = numbers(f, file, "fit.lbfgs", -1, n, &rows, error);
+    const double *value = v ? numbers(f, file, "fit.lbfgs.value", 1, 2, &one, error) : NULL;
+    if (!value)
+        return nn_earlier(error);
+    if (rows < 2 || rows % 2 || rows / 2 > INT_MAX)
+        return misfit(f, "fit.lbfgs", error);
+    const size_t bytes = (size_t)(rows * n) * sizeof *v;
+    *s = (nn_lbfgs_state){malloc(bytes), (int)(rows / 2 - 1), value[0], value[1] != 0};
+    if (!s->vectors)
+        return nn_no_memory(error);
+    memcpy(s->vectors, v, bytes);
+    return AD_OK;
+}
+
 static ad_status read_collected(nn_fitting *f, const nn_tensor_file *file, nn_error *error)
 {
     nn_collected *c = &f->collected;
     const ad_tensor *p = nn_tensor_file_find(file, "fit.predictions"),
                     *t = nn_tensor_file_find(file, "fit.targets"),
                     *w = nn_tensor_file_find(file, "fit.weights");
-    if (!p || !t || !w || f->at.row == 0)
+    if (!p || !t || !w || f->at.row == 0 || !(f->measures.metrics || f->measures.metric))
         return AD_OK;
     const int64_t rows = ad_tensor_size(w);
     if (nn_collect_begin(c, f->model, &f->batch, error))
         return nn_earlier(error);
     if (ad_tensor_dtype(p) != AD_F64 || ad_tensor_dtype(w) != AD_F64 ||
         ad_tensor_dtype(t) != c->target_dtype || ad_tensor_size(p) != rows * c->outputs ||
-        ad_tensor_size(t) != rows * c->targets)
+        ad_tensor_size(t) != rows * c->targets || rows > f->at.row)
         return misfit(f, "fit.predictions", error);
+    for (int64_t i = 0; i < rows; i++) {
+        const double weight = ((const double *)ad_tensor_data_const(w))[i];
+        if (!(weight >= 0) || isinf(weight))
+            return damaged(f, "fit.weights", i, weight, error);
+    }
     if (!nn_collect_room(c, rows, error))
         return nn_earlier(error);
     memcpy(c->predictions, ad_tensor_data_const(p), (size_t)(rows * c->outputs) * sizeof(double));
@@ -405,9 +563,10 @@ static ad_status read_collected(nn_fitting *f, const nn_tensor_file *file, nn_er
 static ad_status read_all(nn_fitting *f, const nn_tensor_file *file, nn_error *error)
 {
     nn_snapshot before = {0};
-    if (check_names(f, file, error) || nn_snapshot_take(&before, f->model, NULL, error) ||
-        read_position(f, file, error) || read_tensors(f, file, error) ||
-        read_best(f, file, error) || read_collected(f, file, error) || read_history(f, file, error))
+    if (check_settings(f, file, error) || check_names(f, file, error) ||
+        nn_snapshot_take(&before, f->model, NULL, error) || read_position(f, file, error) ||
+        read_tensors(f, file, error) || read_best(f, file, error) || read_lbfgs(f, file, error) ||
+        read_collected(f, file, error) || read_history(f, file, error))
         nn_snapshot_restore(&before, f->model, NULL, NULL);
     nn_snapshot_free(&before);
     return nn_earlier(error);

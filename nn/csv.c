@@ -10,11 +10,14 @@
  *     field  = '"' {any but '"' | '""'} '"' | {any but '"', separator, CR, LF}
  *
  * Blanks around an unquoted field do not count. */
+#define HASH_NONFATAL_OOM          1
+#define uthash_nonfatal_oom(label) ((label)->lost = true)
 #include <float.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <uthash.h>
 
 #include "data.h"
 #include "error.h"
@@ -30,17 +33,13 @@ typedef struct field {
 
 typedef enum use { USE_INPUT, USE_LABEL, USE_NOT } use;
 
-typedef struct label { /* one of those found, in order of first appearance */
+typedef struct label {
     char *text;
     int64_t line;
+    int32_t class; /* counted in order of first appearance */
+    bool lost;     /* uthash ran out of memory when it was added */
+    UT_hash_handle hh;
 } label;
-
-typedef struct labels {
-    label *items;
-    int32_t *slots; /* a hash table of 1 + their numbers; 0: free */
-    size_t n_slots;
-    int32_t n, capacity;
-} labels;
 
 typedef struct csv {
     const char *begin, *at, *end;
@@ -57,7 +56,7 @@ typedef struct csv {
     use *uses;    /* of each column */
     int label, inputs;
     int64_t rows;
-    labels labels;
+    label *labels; /* a hash table, which keeps their order */
     ad_tensor *x, *y;
 } csv;
 
@@ -356,74 +355,43 @@ static bool number_of(csv *c, field f, int column, double *value)
 
 /* ---- labels of classes ---- */
 
-static size_t hash(const char *text, size_t size)
+static label *add_label(csv *c, const field *f)
 {
-    uint64_t h = 0xcbf29ce484222325u; /* FNV-1a */
-    for (size_t i = 0; i < size; i++)
-        h = (h ^ (unsigned char)text[i]) * 0x100000001b3u;
-    return (size_t)(h ^ h >> 32);
-}
-
-/* The slot of a text, or the free one where it belongs. */
-static int32_t *slot_of(labels *l, const char *text, size_t size)
-{
-    size_t i = hash(text, size) & (l->n_slots - 1);
-    for (; l->slots[i]; i = (i + 1) & (l->n_slots - 1)) {
-        const char *there = l->items[l->slots[i] - 1].text;
-        if (strlen(there) == size && memcmp(there, text, size) == 0)
-            break;
+    label *l = calloc(1, sizeof *l);
+    if (l)
+        l->text = malloc(f->size + 1);
+    if (!l || !l->text || HASH_COUNT(c->labels) >= INT32_MAX) {
+        free(l);
+        return NULL;
     }
-    return &l->slots[i];
-}
-
-/* Twice as many, at most half of the slots in use. */
-static bool more_labels(labels *l)
-{
-    if (l->capacity > INT32_MAX / 4)
-        return false;
-    int32_t capacity = l->capacity ? 2 * l->capacity : 16;
-    label *items = realloc(l->items, (size_t)capacity * sizeof *items);
-    if (!items)
-        return false;
-    l->items = items;
-    int32_t *slots = calloc((size_t)capacity * 2, sizeof *slots);
-    if (!slots)
-        return false;
-    free(l->slots);
-    l->slots = slots;
-    l->n_slots = (size_t)capacity * 2;
-    l->capacity = capacity;
-    for (int32_t i = 0; i < l->n; i++)
-        *slot_of(l, items[i].text, strlen(items[i].text)) = i + 1;
-    return true;
+    memcpy(l->text, f->text, f->size);
+    l->text[f->size] = 0;
+    l->line = f->line;
+    l->class = (int32_t)HASH_COUNT(c->labels);
+    HASH_ADD_KEYPTR(hh, c->labels, l->text, f->size, l);
+    if (!l->lost)
+        return l;
+    free(l->text);
+    free(l);
+    return NULL;
 }
 
 static bool label_of(csv *c, const field *f, int32_t *class)
 {
-    labels *l = &c->labels;
+    label *l = NULL;
     if (is_missing(f))
         return wrong(c, f->line, c->label, "label missing");
-    if (l->n == l->capacity && !more_labels(l))
+    HASH_FIND(hh, c->labels, f->text, f->size, l);
+    if (!l && !(l = add_label(c, f)))
         return no_memory(c);
-    int32_t *slot = slot_of(l, f->text, f->size);
-    if (!*slot) {
-        char *text = malloc(f->size + 1);
-        if (!text)
-            return no_memory(c);
-        memcpy(text, f->text, f->size);
-        text[f->size] = 0;
-        l->items[l->n] = (label){text, f->line};
-        *slot = ++l->n;
-    }
-    *class = *slot - 1;
+    *class = l->class;
     return true;
 }
 
 /* All labels are numbers: each must be an integer from 0. Puts them into `numbers`. */
 static bool integer_classes(csv *c, int32_t *numbers)
 {
-    for (int32_t i = 0; i < c->labels.n; i++) {
-        const label *l = &c->labels.items[i];
+    for (const label *l = c->labels; l; l = l->hh.next) {
         char text[SHOWN + 4];
         double x;
         if (!read_number(c, l->text, strlen(l->text), &x))
@@ -433,7 +401,7 @@ static bool integer_classes(csv *c, int32_t *numbers)
                          "class %s: classes are integers from 0, or words; set regression where "
                          "the target is a number",
                          shown(l->text, strlen(l->text), text));
-        numbers[i] = (int32_t)x;
+        numbers[l->class] = (int32_t)x;
     }
     int32_t *class = ad_tensor_data(c->y);
     for (int64_t i = 0; i < c->rows; i++)
@@ -446,13 +414,11 @@ static bool settle_labels(csv *c, bool *words)
 {
     decimal d;
     *words = false;
-    for (int32_t i = 0; i < c->labels.n && !*words; i++) {
-        const char *text = c->labels.items[i].text;
-        *words = !read_decimal(text, text + strlen(text), &d);
-    }
+    for (const label *l = c->labels; l && !*words; l = l->hh.next)
+        *words = !read_decimal(l->text, l->text + strlen(l->text), &d);
     if (*words)
         return true;
-    int32_t *numbers = malloc((size_t)c->labels.n * sizeof *numbers);
+    int32_t *numbers = malloc(HASH_COUNT(c->labels) * sizeof *numbers);
     bool good = numbers ? integer_classes(c, numbers) : no_memory(c);
     free(numbers);
     return good;
@@ -460,12 +426,12 @@ static bool settle_labels(csv *c, bool *words)
 
 static bool name_classes(csv *c, nn_data *data)
 {
-    data->classes = calloc((size_t)c->labels.n, sizeof *data->classes);
+    data->classes = calloc(HASH_COUNT(c->labels), sizeof *data->classes);
     if (!data->classes)
         return no_memory(c);
-    for (int32_t i = 0; i < c->labels.n; i++) {
-        data->classes[i] = c->labels.items[i].text;
-        c->labels.items[i].text = NULL; /* the data's own now */
+    for (label *l = c->labels; l; l = l->hh.next) {
+        data->classes[l->class] = l->text;
+        l->text = NULL; /* the data's own now */
     }
     return true;
 }
@@ -717,10 +683,13 @@ static nn_data *read_table(csv *c)
 
 static void release(csv *c)
 {
-    for (int32_t i = 0; i < c->labels.n; i++)
-        free(c->labels.items[i].text);
-    free(c->labels.items);
-    free(c->labels.slots);
+    label *l, *next;
+    HASH_ITER(hh, c->labels, l, next)
+    {
+        HASH_DEL(c->labels, l);
+        free(l->text);
+        free(l);
+    }
     nn_names_free(c->names ? c->columns : 0, c->names);
     free(c->uses);
     free(c->buffer);

@@ -272,6 +272,7 @@ static void end(nn_fitting *f)
     nn_evaluator_free(&f->evaluator);
     nn_snapshot_free(&f->best);
     nn_snapshot_free(&f->epoch_start);
+    free(f->lbfgs.vectors);
     free(f->order);
 }
 
@@ -486,14 +487,19 @@ ad_status nn_fit_feed(nn_fitting *f, nn_error *error)
         return nn_earlier(error);
     if (f->order)
         f->feed.at = f->at.row;
-    while (f->train->is_stream && f->feed.at < f->at.row &&
-           !nn_feed_next(&f->feed, &f->batch, error))
-        if (f->batch.rows == 0)
-            return nn_fail(error, AD_BAD_ARGUMENT,
-                           "fit: the stream ended at row %lld, before row %lld, where the fit "
-                           "stands: it must give the same rows again",
-                           (long long)f->feed.at, (long long)f->at.row);
-    return nn_earlier(error);
+    bool ended = false;
+    while (f->train->is_stream && f->feed.at < f->at.row && !ended) {
+        if (nn_feed_next(&f->feed, &f->batch, error))
+            return nn_earlier(error);
+        ended = f->batch.rows == 0;
+    }
+    if (f->feed.at != f->at.row)
+        return nn_fail(error, AD_BAD_ARGUMENT,
+                       "fit: the stream %s row %lld, and the fit stands at row %lld: it must give "
+                       "the same rows again, as many at a time",
+                       ended ? "ended at" : "went on to", (long long)f->feed.at,
+                       (long long)f->at.row);
+    return AD_OK;
 }
 
 ad_status nn_fit_next(nn_fitting *f, nn_error *error)

@@ -2,6 +2,7 @@
 #ifndef NN_FIT_H
 #define NN_FIT_H
 #include "evaluate.h"
+#include "lbfgs.h"
 #include "snapshot.h"
 
 typedef struct nn_fit_position { /* everything that the next step depends on, beside tensors */
@@ -38,7 +39,8 @@ typedef struct nn_fitting {
     nn_scores training, validation;
     nn_snapshot best, epoch_start;
     nn_fit_position epoch_start_at;
-    double started; /* seconds of the clock, less those before a resumed fit */
+    nn_lbfgs_state lbfgs; /* where it is for a checkpoint */
+    double started;       /* seconds of the clock, less those before a resumed fit */
     const char *stopped;
 } nn_fitting;
 

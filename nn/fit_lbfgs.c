@@ -86,13 +86,24 @@ static bool report(void *user, const double *x, const nn_lbfgs_result *so_far)
     return !f->stopped;
 }
 
+/* All iterations see the rows in one order, that of the first. */
+static ad_status take_rows(nn_fitting *f, nn_error *error)
+{
+    const int64_t epoch = f->at.epoch;
+    f->at.epoch = 0;
+    if (!nn_fit_feed(f, error))
+        nn_fit_next(f, error);
+    f->at.epoch = epoch;
+    return nn_earlier(error);
+}
+
 ad_status nn_fit_lbfgs(nn_fitting *f, nn_error *error)
 {
     const nn_lbfgs_config config = {.iterations = f->config.epochs - (int)f->at.epoch,
                                     .history = f->config.optimizer.history,
                                     .report = report};
     nn_lbfgs_result result;
-    search s = {.f = f, .error = error};
+    search s = {.f = f, .error = error, .evaluations = f->lbfgs.vectors != NULL};
     const int64_t n = nn_trainer_size(&f->trainer);
     double *x = config.iterations > 0 ? malloc((size_t)n * sizeof *x) : NULL;
     if (config.iterations <= 0)
@@ -101,8 +112,9 @@ ad_status nn_fit_lbfgs(nn_fitting *f, nn_error *error)
         return nn_no_memory(error);
     get_parameters(&f->trainer, x);
     f->epoch_start_at = f->at;
-    if (!nn_fit_feed(f, error) && !nn_fit_next(f, error)) {
-        nn_lbfgs_minimise(objective, &s, n, x, &config, &result, error);
+    if (!take_rows(f, error)) {
+        nn_lbfgs_go_on(objective, &s, n, x, &config, f->config.checkpoint ? &f->lbfgs : NULL,
+                       &result, error);
         put_parameters(&f->trainer, x);
         if (!f->stopped && f->at.epoch < f->config.epochs)
             f->stopped = result.converged ? "converged" : "no further descent";

@@ -93,7 +93,7 @@ ad_status nn_gradcheck(const nn_model *model, const nn_data *batch, nn_loss loss
                        const nn_loss_options *options, ad_check_report *report, nn_error *error)
 {
     nn_error own;
-    ad_check_report unread;
+    ad_check_report unread = {0};
     nn_batch all;
     error = nn_error_or(error, &own);
     report = report ? report : &unread;

@@ -9,7 +9,7 @@
  * go: there the condition on the value is replaced by one on the slope (Hager and Zhang 2005, the
  * approximate Wolfe conditions). A value or gradient that is not finite is a wall: the search stays
  * on this side of it. Every loop here has a bound. */
-#include "nn.h"
+#include "lbfgs.h"
 
 #include <float.h>
 #include <math.h>
@@ -290,7 +290,7 @@ static bool iterate(struct search *s)
     return true;
 }
 
-static ad_status minimise(struct search *s, nn_error *error)
+static ad_status begin(struct search *s, nn_error *error)
 {
     s->value = s->result.value = s->f(s->x, s->gradient, s->user);
     s->result.evaluations = 1;
@@ -306,16 +306,73 @@ static ad_status minimise(struct search *s, nn_error *error)
                            "begin elsewhere",
                            i, isnan(s->gradient[i]) ? "NaN" : "infinite");
     s->result.converged = s->result.gradient <= s->config.gradient_below;
+    return AD_OK;
+}
+
+/* ---- put aside, and taken up again --------------------------------------------------------------
+ */
+
+/* false: no memory */
+static bool put_aside(const struct search *s, nn_lbfgs_state *to)
+{
+    const size_t n = s->n;
+    double *v = realloc(to->vectors, (2 + 2 * (size_t)s->count) * n * sizeof *v + 1);
+    if (!v)
+        return false;
+    *to = (nn_lbfgs_state){v, s->count, s->value, s->result.converged};
+    memcpy(v, s->x, n * sizeof *v);
+    memcpy(v + n, s->gradient, n * sizeof *v);
+    for (int age = 0; age < s->count; age++) {
+        memcpy(v += 2 * n, pair_at(s, age)->s, n * sizeof *v);
+        memcpy(v + n, pair_at(s, age)->y, n * sizeof *v);
+    }
+    return true;
+}
+
+/* Where more pairs were kept than are now, the newest. */
+static void take_up(struct search *s, const nn_lbfgs_state *from)
+{
+    const size_t n = s->n;
+    const double *v = from->vectors;
+    memcpy(s->x, v, n * sizeof *v);
+    memcpy(s->gradient, v + n, n * sizeof *v);
+    s->count = from->pairs < s->config.history ? from->pairs : s->config.history;
+    v += 2 * n * (size_t)(from->pairs - s->count);
+    for (int i = 0; i < s->count; i++) {
+        struct pair *p = &s->pairs[i];
+        memcpy(p->s, v += 2 * n, n * sizeof *v);
+        memcpy(p->y, v + n, n * sizeof *v);
+        p->rho = 1 / dot(n, p->s, p->y);
+    }
+    s->value = s->result.value = from->value;
+    s->result.gradient = largest(n, s->gradient);
+    s->result.converged = from->converged;
+}
+
+static ad_status minimise(struct search *s, nn_lbfgs_state *state, nn_error *error)
+{
     bool on = true;
-    while (on && !s->result.converged && s->result.iterations < s->config.iterations)
-        on = iterate(s) && (!s->config.report || s->config.report(s->user, s->x, &s->result));
+    ad_status status = AD_OK;
+    if (state && state->vectors)
+        take_up(s, state);
+    else
+        status = begin(s, error);
+    if (status)
+        return status;
+    while (on && !s->result.converged && s->result.iterations < s->config.iterations) {
+        on = iterate(s);
+        if (on && state && !put_aside(s, state))
+            return nn_no_memory(error);
+        on = on && (!s->config.report || s->config.report(s->user, s->x, &s->result));
+    }
     return AD_OK;
 }
 
 /* ---- the call -----------------------------------------------------------------------------------
  */
 
-static ad_status settle(nn_lbfgs_config *config, const nn_lbfgs_config *given, nn_error *error)
+static ad_status settle(nn_lbfgs_config *config, const nn_lbfgs_config *given, int pairs,
+                        nn_error *error)
 {
     *config = given ? *given : (nn_lbfgs_config){0};
     if (config->iterations < 0 || config->history < 0)
@@ -330,8 +387,8 @@ static ad_status settle(nn_lbfgs_config *config, const nn_lbfgs_config *given, n
         config->iterations = 100;
     if (config->history == 0)
         config->history = 10;
-    if (config->history > config->iterations) /* there will not be more pairs */
-        config->history = config->iterations;
+    if (config->history - pairs > config->iterations) /* there will not be more pairs */
+        config->history = config->iterations + pairs;
     if (config->gradient_below == 0)
         config->gradient_below = 1e-8;
     if (config->change_below == 0)
@@ -363,8 +420,9 @@ static ad_status allocate(struct search *s, nn_error *error)
     return AD_OK;
 }
 
-ad_status nn_lbfgs_minimise(nn_objective f, void *user, int64_t n, double *x,
-                            const nn_lbfgs_config *config, nn_lbfgs_result *result, nn_error *error)
+ad_status nn_lbfgs_go_on(nn_objective f, void *user, int64_t n, double *x,
+                         const nn_lbfgs_config *config, nn_lbfgs_state *state,
+                         nn_lbfgs_result *result, nn_error *error)
 {
     if (nn_earlier(error))
         return nn_earlier(error);
@@ -373,13 +431,13 @@ ad_status nn_lbfgs_minimise(nn_objective f, void *user, int64_t n, double *x,
     if (n < 0)
         return nn_fail(error, AD_BAD_ARGUMENT, "nn_lbfgs_minimise: %lld variables", (long long)n);
     struct search s = {.f = f, .user = user, .n = (size_t)n};
-    ad_status status = settle(&s.config, config, error);
+    ad_status status = settle(&s.config, config, state && state->vectors ? state->pairs : 0, error);
     if (!status)
         status = allocate(&s, error);
     if (!status) {
         if (n)
             memcpy(s.x, x, s.n * sizeof *x);
-        status = minimise(&s, error);
+        status = minimise(&s, state, error);
         if (n && !status)
             memcpy(x, s.x, s.n * sizeof *x);
     }
@@ -388,4 +446,10 @@ ad_status nn_lbfgs_minimise(nn_objective f, void *user, int64_t n, double *x,
     free(s.pairs);
     free(s.memory);
     return status;
+}
+
+ad_status nn_lbfgs_minimise(nn_objective f, void *user, int64_t n, double *x,
+                            const nn_lbfgs_config *config, nn_lbfgs_result *result, nn_error *error)
+{
+    return nn_lbfgs_go_on(f, user, n, x, config, NULL, result, error);
 }

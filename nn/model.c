@@ -483,7 +483,9 @@ static void first_pass(nn_model *model)
     ad_tape *tape = ad_tape_new(model->config.context);
     nn_model_inputs(model, tape, ROWS, inputs);
     nn_pass pass = {.model = model, .building = model, .tape = tape, .training = true};
-    ad_var y = ad_tape_status(tape) ? (ad_var){0} : nn_pass_run(&pass, inputs);
+    ad_var y = {0};
+    if (!ad_tape_status(tape))
+        y = nn_pass_run(&pass, inputs);
     if (!ad_tape_status(tape) && (ad_rank(y) < 1 || ad_shape(y)[0] != ROWS))
         ad_fail(tape, AD_BAD_SHAPE,
                 "model: its function must give a tensor whose first axis counts the examples, as "

@@ -525,11 +525,6 @@ ad_tensor *nn_read_npz(const char *path, const char *member, nn_error *error)
 
 enum { HEAD_CAPACITY = 384, ALIGNED = 64, SPARE_DIGITS = 21 };
 
-static int append(char *to, int at, const char *format, int64_t value)
-{
-    return at + snprintf(to + at, (size_t)(HEAD_CAPACITY - at), format, value);
-}
-
 /* The head byte for byte as NumPy writes it since 1.23: blanks for the first axis to grow to 21
  * digits, then more up to a multiple of 64 bytes. */
 static int write_head(const ad_tensor *tensor, char to[HEAD_CAPACITY])
@@ -541,7 +536,8 @@ static int write_head(const ad_tensor *tensor, char to[HEAD_CAPACITY])
                    "{'descr': '<%s', 'fortran_order': False, 'shape': (",
                    types[ad_tensor_dtype(tensor)]);
     for (int i = 0; i < rank; i++)
-        at = append(to, at, i ? ", %" PRId64 : "%" PRId64, shape[i]);
+        at +=
+            snprintf(to + at, (size_t)(HEAD_CAPACITY - at), "%s%" PRId64, i ? ", " : "", shape[i]);
     at += snprintf(to + at, (size_t)(HEAD_CAPACITY - at), "%s), }", rank == 1 ? "," : "");
     char digits[24];
     int spare = rank ? SPARE_DIGITS - snprintf(digits, sizeof digits, "%" PRId64, shape[0]) : 0;
