@@ -7,6 +7,7 @@
 #include "error.h"
 #include "loss.h"
 #include "targets.h"
+#include "words.h"
 
 static bool same_example(const nn_shape *a, const nn_shape *b)
 {
@@ -29,15 +30,13 @@ ad_status nn_data_fits(const nn_data *data, const nn_model *model, bool target, 
                        data->n_inputs, model->config.n_inputs);
     for (int k = 0; k < data->n_inputs; k++) {
         nn_shape have = nn_data_shape(data, k), want = model->config.inputs[k];
-        char a[128], b[128];
         if (same_example(&have, &want))
             continue;
-        nn_write_shape(&have, a, sizeof a);
-        nn_write_shape(&want, b, sizeof b);
-        return nn_fail(error, AD_BAD_SHAPE,
-                       "input %d: an example of the data is %s of %s, but the model takes %s of %s",
-                       k, a, have.indices ? "int32" : "numbers", b,
-                       want.indices ? "int32" : "numbers");
+        return nn_fail(
+            error, AD_BAD_SHAPE,
+            "input %d: an example of the data is %s of %s, but the model takes %s of %s", k,
+            nn_shape_text_of(have.rank, have.size).text, have.indices ? "int32" : "numbers",
+            nn_shape_text_of(want.rank, want.size).text, want.indices ? "int32" : "numbers");
     }
     if (target && !data->target && !(data->is_stream && data->stream.target.rank >= 0))
         return nn_fail(error, AD_NULL, "the data have no target to learn from");

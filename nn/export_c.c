@@ -11,6 +11,7 @@
 #include "error.h"
 #include "layer.h"
 #include "number.h"
+#include "words.h"
 
 enum { LONGEST_NAME = 64, MOST_STACK = 1 << 22, NUMBERS_A_LINE = 6, NUMBER_TEXT = 48 };
 
@@ -648,16 +649,16 @@ static void put_prototype(const writer *w, const char *end)
 
 static void put_top(const writer *w, int64_t stack)
 {
-    char in[96], out[96];
-    nn_write_shape(&w->model->config.inputs[0], in, sizeof in);
-    nn_write_shape(&w->model->output, out, sizeof out);
+    const nn_shape *in = &w->model->config.inputs[0], *out = &w->model->output;
     fprintf(
         w->to,
         "/* %s: a neural network, %s -> %s, written by Tapegrad %s\n *\n"
         " * %s_predict reads %s_inputs numbers, row-major, and writes %s_outputs. It keeps no "
         "state and\n * needs %lld bytes of stack for what is in between. C99, to be linked with "
         "-lm. */\n",
-        w->name, in, out, ad_version(), w->name, w->name, w->name, (long long)stack);
+        w->name, nn_shape_text_of(in->rank, in->size).text,
+        nn_shape_text_of(out->rank, out->size).text, ad_version(), w->name, w->name, w->name,
+        (long long)stack);
     fputs("#include <math.h>\n#include <stdint.h>\n\n", w->to);
     fprintf(w->to, "enum { %s_inputs = %lld, %s_outputs = %lld };\n", w->name,
             (long long)nn_shape_size(&w->model->config.inputs[0]), w->name,
@@ -667,15 +668,14 @@ static void put_top(const writer *w, int64_t stack)
 
 static void put_step(const writer *w, const step *s)
 {
-    char in[96], out[96];
+    const nn_shape *in = &s->of->in, *out = &s->of->out;
     const nn_layer *layer = s->of->layer;
-    nn_write_shape(&s->of->in, in, sizeof in);
-    nn_write_shape(&s->of->out, out, sizeof out);
     if (s->is_activation)
         fprintf(w->to, "\n    /* %d: %s */\n", s->of->number, layer->activation);
     else
         fprintf(w->to, "\n    /* %d: %s, %s -> %s */\n", s->of->number,
-                nn_layer_type_of(layer->kind)->name, in, out);
+                nn_layer_type_of(layer->kind)->name, nn_shape_text_of(in->rank, in->size).text,
+                nn_shape_text_of(out->rank, out->size).text);
     if (s->is_activation)
         put_activation(w, s);
     else

@@ -21,6 +21,7 @@
 #include "loss.h"
 #include "error.h"
 #include "number.h"
+#include "words.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -153,21 +154,6 @@ const char *nn_loss_name(nn_loss loss)
 }
 
 /* ---- checks ---- */
-
-nn_shape_text nn_shape_text_of(int rank, const int64_t *shape)
-{
-    nn_shape_text s;
-    const size_t room = sizeof s.text;
-    size_t used = 0;
-    for (int i = 0; i < rank && used < room; i++)
-        used += (size_t)snprintf(s.text + used, room - used, "%c%lld", i ? ',' : '(',
-                                 (long long)shape[i]);
-    if (used < room)
-        used += (size_t)snprintf(s.text + used, room - used, "%s", rank ? ")" : "()");
-    if (used >= room)
-        memcpy(s.text + room - 4, "...", 4);
-    return s;
-}
 
 static ad_status check_class_weights(const nn_loss_row *row, const nn_loss_options *o,
                                      int64_t classes, nn_error *error)

@@ -42,10 +42,4 @@ ad_status nn_check_loss_options(const nn_loss_row *row, const nn_loss_options *o
  * different shapes, for losses of elements. */
 ad_status nn_check_loss_shapes(const nn_loss_row *row, nn_operand p, nn_operand y, nn_error *error);
 
-/* "(3,4)"; ends in "..." where the room does not do */
-typedef struct nn_shape_text {
-    char text[96];
-} nn_shape_text;
-nn_shape_text nn_shape_text_of(int rank, const int64_t *shape);
-
 #endif

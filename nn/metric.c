@@ -19,6 +19,7 @@
 #include "loss.h"
 #include "number.h"
 #include "targets.h"
+#include "words.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -21,16 +21,6 @@ int64_t nn_shape_size(const nn_shape *shape)
     return n;
 }
 
-void nn_write_shape(const nn_shape *shape, char *text, size_t size)
-{
-    size_t used = (size_t)snprintf(text, size, "(");
-    for (int i = 0; i < shape->rank && used < size; i++)
-        used += (size_t)snprintf(text + used, size - used, "%s%lld", i ? "," : "",
-                                 (long long)shape->size[i]);
-    if (used < size)
-        snprintf(text + used, size - used, ")");
-}
-
 ad_tensor *nn_shape_tensor(const nn_model *model, const nn_shape *shape, int64_t rows)
 {
     int64_t sizes[AD_MAX_RANK] = {rows};

@@ -104,7 +104,5 @@ ad_status nn_model_inputs(const nn_model *model, ad_tape *tape, int64_t rows, ad
 ad_tensor *nn_shape_tensor(const nn_model *model, const nn_shape *shape, int64_t rows);
 /* Elements of one example. */
 int64_t nn_shape_size(const nn_shape *shape);
-/* "(64,8,8)" */
-void nn_write_shape(const nn_shape *shape, char *text, size_t size);
 
 #endif

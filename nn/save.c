@@ -12,8 +12,9 @@
 #include "file.h"
 #include "model.h"
 #include "safetensors.h"
+#include "words.h"
 
-enum { LONGEST_DESCRIPTION = 1 << 26, NAMES_SHOWN = 3, SHAPE_TEXT = 96 };
+enum { LONGEST_DESCRIPTION = 1 << 26, NAMES_SHOWN = 3 };
 
 /* path.json; NULL when out of memory */
 static char *beside(const char *path)
@@ -118,15 +119,13 @@ static void add(list *l, const char *name, const char *more)
     l->n++;
 }
 
-static void shape_text(const ad_tensor *t, bool transposed, char text[SHAPE_TEXT])
+static nn_shape_text shape_text(const ad_tensor *t, bool transposed)
 {
-    size_t used = 1;
-    strcpy(text, "(");
-    for (int i = 0, rank = ad_tensor_rank(t); i < rank && used < SHAPE_TEXT; i++)
-        used += (size_t)snprintf(text + used, SHAPE_TEXT - used, "%s%lld", i ? "," : "",
-                                 (long long)ad_tensor_shape(t)[transposed ? rank - 1 - i : i]);
-    if (used < SHAPE_TEXT)
-        snprintf(text + used, SHAPE_TEXT - used, ")");
+    int64_t shape[AD_MAX_RANK];
+    const int rank = ad_tensor_rank(t);
+    for (int i = 0; i < rank; i++)
+        shape[i] = ad_tensor_shape(t)[transposed ? rank - 1 - i : i];
+    return nn_shape_text_of(rank, shape);
 }
 
 static bool fits(const nn_variable *v, const ad_tensor *t)
@@ -144,11 +143,10 @@ static bool fits(const nn_variable *v, const ad_tensor *t)
 
 static void add_misfit(list *l, const nn_variable *v, const ad_tensor *t)
 {
-    char got[SHAPE_TEXT], want[SHAPE_TEXT], more[2 * SHAPE_TEXT + 40];
-    shape_text(t, false, got);
-    shape_text(ad_param_value(v->param), v->transposed_in_files, want);
-    snprintf(more, sizeof more, " is %s%s, want %s", got,
-             ad_tensor_dtype(t) == AD_I32 ? " of integers" : "", want);
+    char more[240];
+    snprintf(more, sizeof more, " is %s%s, want %s", shape_text(t, false).text,
+             ad_tensor_dtype(t) == AD_I32 ? " of integers" : "",
+             shape_text(ad_param_value(v->param), v->transposed_in_files).text);
     add(l, v->name, more);
 }
 

@@ -4,6 +4,7 @@
 
 #include "error.h"
 #include "layer.h"
+#include "words.h"
 
 static void describe(const nn_layer *layer, char *text, size_t size)
 {
@@ -66,7 +67,7 @@ static void rule(FILE *to, int width)
 ad_status nn_summary(const nn_model *model, FILE *to)
 {
     nn_error own = {0};
-    char text[96], number[32];
+    char number[32];
     if (nn_model_ready(model, &own))
         return own.status;
     if (!to)
@@ -75,10 +76,10 @@ ad_status nn_summary(const nn_model *model, FILE *to)
         return AD_NO_MEMORY;
     int name = 5, what = 4, shape = 12;
     for (int i = 0; i < model->n_notes; i++) {
-        nn_write_shape(&model->notes[i].output, text, sizeof text);
+        const nn_shape *output = &model->notes[i].output;
         name = widest(name, model->notes[i].name);
         what = widest(what, model->notes[i].what);
-        shape = widest(shape, text);
+        shape = widest(shape, nn_shape_text_of(output->rank, output->size).text);
     }
     const int width = name + what + shape + 18;
     fprintf(to, "%-*s  %-*s  %-*s  %12s\n", name, "layer", what, "kind", shape, "output shape",
@@ -86,10 +87,9 @@ ad_status nn_summary(const nn_model *model, FILE *to)
     rule(to, width);
     for (int i = 0; i < model->n_notes; i++) {
         const nn_note *note = &model->notes[i];
-        nn_write_shape(&note->output, text, sizeof text);
         grouped(note->parameters, number);
-        fprintf(to, "%-*s  %-*s  %-*s  %12s\n", name, note->name, what, note->what, shape, text,
-                number);
+        fprintf(to, "%-*s  %-*s  %-*s  %12s\n", name, note->name, what, note->what, shape,
+                nn_shape_text_of(note->output.rank, note->output.size).text, number);
     }
     rule(to, width);
     grouped(nn_size(model), number);

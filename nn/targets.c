@@ -6,6 +6,7 @@
 #include "error.h"
 #include "loss.h"
 #include "number.h"
+#include "words.h"
 
 /* ---- rows ---- */
 

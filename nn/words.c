@@ -134,3 +134,20 @@ void nn_exact_number(char text[NN_NUMBER_TEXT], double value)
             return;
     }
 }
+
+/* ---- shapes ---- */
+
+nn_shape_text nn_shape_text_of(int rank, const int64_t *shape)
+{
+    nn_shape_text s;
+    const size_t room = sizeof s.text;
+    size_t used = 0;
+    for (int i = 0; i < rank && used < room; i++)
+        used += (size_t)snprintf(s.text + used, room - used, "%c%lld", i ? ',' : '(',
+                                 (long long)shape[i]);
+    if (used < room)
+        used += (size_t)snprintf(s.text + used, room - used, "%s", rank ? ")" : "()");
+    if (used >= room)
+        memcpy(s.text + room - 4, "...", 4);
+    return s;
+}

@@ -4,6 +4,7 @@
 #ifndef NN_WORDS_H
 #define NN_WORDS_H
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 
 /* The next letter, 0 at the end. Bytes that are no UTF-8, and letters that neither XML nor a
@@ -21,5 +22,11 @@ void nn_compact_number(char *text);
 void nn_short_number(char text[NN_NUMBER_TEXT], double value, int digits);
 /* The fewest digits that read back as the same number. */
 void nn_exact_number(char text[NN_NUMBER_TEXT], double value);
+
+/* "(3,4)"; ends in "..." where the room does not do */
+typedef struct nn_shape_text {
+    char text[96];
+} nn_shape_text;
+nn_shape_text nn_shape_text_of(int rank, const int64_t *shape);
 
 #endif
