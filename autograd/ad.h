@@ -641,6 +641,10 @@ AD_API const ad_op_info *ad_op_at(int op);
 AD_API ad_var ad_apply(int op, int n, const ad_var *args);
 AD_API double ad_op_value(int op, const double args[3]);
 
+/* For "did you mean": *best becomes `candidate` if that is like `word`, and more like it than *best
+ * is. Begin with *best NULL, and offer all the words there are. */
+AD_API void ad_suggest(const char *word, const char *candidate, const char **best);
+
 /* How often each operation occurs: counts has ad_op_count() elements. */
 AD_API ad_status ad_tape_counts(const ad_tape *tape, int64_t *counts);
 /* The tape as a table: node, operation, parents, shape, value, adjoint, site. */

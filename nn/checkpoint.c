@@ -436,7 +436,7 @@ static ad_status read_history(nn_fitting *f, const nn_tensor_file *file, nn_erro
 {
     int64_t rows = 0;
     const double *h = numbers(f, file, "fit.history", -1, N_HISTORY, &rows, error);
-    nn_history history = {.metrics = f->model->history.metrics};
+    nn_history history = {0};
     for (int64_t i = 0; h && i < rows && !nn_earlier(error); i++) {
         const double *at = h + i * N_HISTORY;
         const int bad = bad_number(at);

@@ -15,7 +15,6 @@
 #include "layer.h"
 #include "number.h"
 #include "safetensors.h"
-#include "suggest.h"
 #include "words.h"
 
 enum { VERSION = 1 };
@@ -91,7 +90,7 @@ static const row *row_named(const place *at, const char *name, int n, const row 
     for (int i = 0; i < n; i++) {
         if (!strcmp(rows[i].name, name))
             return &rows[i];
-        nn_suggest(name, rows[i].name, &best);
+        ad_suggest(name, rows[i].name, &best);
     }
     nn_fail(at->error, AD_BAD_ARGUMENT, "%s: %s: unknown key '%.60s'%s%s%s", at->path,
             *at->where ? at->where : "description", name, best ? ", did you mean '" : "",
@@ -236,7 +235,7 @@ static int named(const place *at, const json_t *value, const char *(*name_of)(in
         if (name && !strcmp(name, word))
             return i;
         if (name)
-            nn_suggest(word, name, &best);
+            ad_suggest(word, name, &best);
     }
     nn_fail(at->error, AD_BAD_ARGUMENT, "%s: %s: unknown name '%.60s'%s%s%s", at->path, at->where,
             word, best ? ", did you mean '" : "", best ? best : "", best ? "'?" : "");

@@ -12,6 +12,7 @@
 
 #include "divergence.h"
 #include "error.h"
+#include "file.h"
 #include "fit_lbfgs.h"
 #include "initialise.h"
 
@@ -226,7 +227,15 @@ static void begin_position(nn_fitting *f)
     f->at.rate = nn_fit_rate(f);
     f->training = f->validation = nn_no_scores();
     f->started = clock_seconds();
-    f->model->history.metrics |= f->config.metrics;
+}
+
+/* Better told now than when an hour's work cannot be written. */
+static ad_status check_checkpoint(const char *path, nn_error *error)
+{
+    nn_file trial;
+    if (!nn_file_begin(&trial, path, error))
+        nn_file_done(&trial, false, error);
+    return nn_earlier(error);
 }
 
 static ad_status resume(nn_fitting *f, nn_error *error)
@@ -246,6 +255,8 @@ static ad_status begin(nn_fitting *f, nn_error *error)
     const nn_fit_config *c = &f->config;
     if (nn_data_fits(f->train, f->model, true, error) || check_config(f, error) ||
         divide_rows(f, error))
+        return nn_earlier(error);
+    if (c->checkpoint && check_checkpoint(c->checkpoint, error))
         return nn_earlier(error);
     fill_defaults(f);
     if (f->train->is_stream && c->batch == NN_FULL_BATCH)

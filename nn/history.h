@@ -7,7 +7,6 @@
 typedef struct nn_history {
     nn_history_row *rows;
     int n, capacity;
-    unsigned metrics; /* that the fits asked for */
 } nn_history;
 
 /* false when out of memory; the history is then as before. */

@@ -6,8 +6,6 @@
 #include <float.h>
 #include <string.h>
 
-#include "suggest.h"
-
 /* ---- layers in short --------------------------------------------------------------------- */
 
 nn_layer nn_dense(int64_t units, const char *activation)
@@ -98,9 +96,9 @@ static ad_var unknown_activation(nn_pass *pass, const char *name)
     char text[256];
     for (int i = 0; i < ad_op_count(); i++)
         if (ad_op_at(i)->elementwise && ad_op_at(i)->arity == 1)
-            nn_suggest(name, ad_op_at(i)->name, &best);
+            ad_suggest(name, ad_op_at(i)->name, &best);
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-        nn_suggest(name, others[i], &best);
+        ad_suggest(name, others[i], &best);
     snprintf(text, sizeof text, "unknown activation '%.60s'%s%s%s", name,
              best ? "; did you mean '" : "; docs/ops.md lists the operations of one argument",
              best ? best : "", best ? "'?" : "");

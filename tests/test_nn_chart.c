@@ -390,7 +390,7 @@ static void a_full_disk_is_reported(void **state)
     nn_series s = {"a", 2, v, v, false};
     nn_chart c = {.n_series = 1, .series = &s};
     nn_history_row row = {.epoch = 1};
-    nn_history h = {&row, 1, 1, 0};
+    nn_history h = {&row, 1, 1};
     FILE *full = fopen("/dev/full", "w");
     if (!full)
         return; /* not a Linux */
@@ -540,7 +540,7 @@ static const nn_scores no_scores = {0, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, N
 
 static nn_history two_epochs(bool validation)
 {
-    nn_history h = {.metrics = NN_ACCURACY};
+    nn_history h = {0};
     for (int i = 0; i < 2; i++) {
         nn_history_row row = {
             .epoch = i + 1, .step = 10 * (i + 1), .rate = 1e-3, .seconds = .5 * i};

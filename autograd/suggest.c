@@ -1,7 +1,5 @@
 /* suggest.c - the known word nearest to a mistyped one (optimal string alignment distance) */
-#include "suggest.h"
-
-#include <stddef.h>
+#include "ad.h"
 #include <string.h>
 
 enum { LETTERS = 64 };
@@ -12,7 +10,8 @@ static int least(int a, int b, int c)
     return m < c ? m : c;
 }
 
-int nn_edits(const char *a, const char *b)
+/* how many edits (a letter more, less, other, or two swapped) lead from a to b */
+static int edits(const char *a, const char *b)
 {
     int d[LETTERS][LETTERS];
     size_t n = strlen(a), m = strlen(b);
@@ -32,9 +31,11 @@ int nn_edits(const char *a, const char *b)
     return d[n][m];
 }
 
-void nn_suggest(const char *word, const char *candidate, const char **best)
+void ad_suggest(const char *word, const char *candidate, const char **best)
 {
-    int edits = nn_edits(word, candidate), limit = 1 + (int)strlen(word) / 4;
-    if (edits <= limit && (!*best || edits < nn_edits(word, *best)))
+    if (!word || !candidate || !best)
+        return;
+    int n = edits(word, candidate), limit = 1 + (int)strlen(word) / 4;
+    if (n <= limit && (!*best || n < edits(word, *best)))
         *best = candidate;
 }
