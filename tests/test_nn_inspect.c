@@ -259,7 +259,7 @@ static void deep_sigmoids_show_vanishing_gradients(void **state)
     assert_int_equal(nn_magnitudes(m, data, NN_MSE, NULL, LAYERS, out, &count, &error), AD_OK);
     assert_int_equal(count, LAYERS);
     for (int i = 0; i < LAYERS; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "%d", i);
         assert_string_equal(out[i].layer, name);
         assert_true(out[i].activation > 0 && out[i].adjoint > 0 && out[i].zeros == 0);
