@@ -541,6 +541,91 @@ AD_API ad_status ad_workspace_bind(ad_workspace *workspace, int parameter_slot, 
 /* The step number on which random operations draw; a run raises it by one. */
 AD_API void ad_workspace_set_step(ad_workspace *workspace, uint64_t step);
 
+/* ---- expressions --------------------------------------------------------------------------------
+ *
+ * Mathematics as text, for scalars and tensors alike:
+ *
+ *     ad_env *env = ad_env_new(tape);
+ *     ad_env_set(env, "x1", ad_input(tape, 2));
+ *     ad_env_set(env, "x2", ad_input(tape, 5));
+ *     ad_var y = ad_eval(env, "x1*x2 + sin(x1)");
+ *
+ * Names, numbers, + - * / ^ @ (matrix product), comparisons (1 or 0), where(c, a, b), every
+ * operation of docs/ops.md by its name (and ln), axes as in sum(x, 1), vectors [1, 2], matrices
+ * [1, 2; 3, 4], the constants pi and e, and definitions before a last expression:
+ * "h = sigmoid(w*x + b); (h - y)^2/2". docs/expressions.md has the grammar. Numbers are read the
+ * same in every locale. */
+
+/* A text that was read. Immutable; any number of threads may use it. */
+typedef struct ad_expression ad_expression;
+
+typedef struct ad_parse_error {
+    int64_t at, length; /* the bytes of the text that are wrong; length 0: its end */
+    int line, column;   /* the same place for people, from 1; columns count letters */
+    char text[200];     /* what is wrong, and what to write; "" if nothing is */
+} ad_parse_error;
+
+/* The expression, to be freed; or NULL and an error, which may be a NULL pointer. */
+AD_API ad_expression *ad_parse(const char *text, ad_parse_error *error);
+AD_API void ad_expression_free(ad_expression *expression);
+
+/* What it needs: the names that it does not define itself, in the order of their appearance. pi and
+ * e are not among them, though an environment may give them other values. NULL past the last. */
+AD_API int ad_expression_name_count(const ad_expression *expression);
+AD_API const char *ad_expression_name(const ad_expression *expression, int i);
+
+/* Writes it as text that ad_parse reads as the same expression, with no brackets more than that
+ * needs: as snprintf, at most `size` bytes, and gives the length of the whole. */
+AD_API size_t ad_expression_text(const ad_expression *expression, char *to, size_t size);
+
+/* Its derivative with respect to a name, as an expression, simplified; for elementwise operations
+ * on scalars. NULL and the reason in *error, which may be a NULL pointer. */
+AD_API ad_expression *ad_expression_derivative(const ad_expression *expression, const char *name,
+                                               ad_parse_error *error);
+/* The expression of a scalar on a tape in terms of inputs by their names; NULL: not of elementwise
+ * operations only, or out of memory. */
+AD_API ad_expression *ad_expression_of(ad_var y, int n, const ad_var *inputs,
+                                       const char *const *names);
+
+typedef enum ad_expression_kind {
+    AD_EXPRESSION_NUMBER,
+    AD_EXPRESSION_NAME,
+    AD_EXPRESSION_CALL, /* an operation on its children */
+    AD_EXPRESSION_ARRAY /* a vector, or a matrix of `rows` rows */
+} ad_expression_kind;
+
+typedef struct ad_expression_node {
+    ad_expression_kind kind;
+    const char *name; /* of a NAME; the operation of a CALL, "sin" or "matmul"; else "" */
+    double number;
+    int n_children;
+    int rows;               /* of an ARRAY; 0: a vector */
+    int64_t at, length;     /* where it stands in the text; length 0: it was not read from one */
+    const char *defined_as; /* the name that a definition gives it, or "" */
+} ad_expression_node;
+
+/* Nodes in an order in which children come before their parents. One node may be a child of
+ * several: a name that is defined is its definition's node. */
+AD_API int64_t ad_expression_node_count(const ad_expression *expression);
+AD_API int64_t ad_expression_result(const ad_expression *expression); /* the last value's node */
+AD_API ad_status ad_expression_node_at(const ad_expression *expression, int64_t node,
+                                       ad_expression_node *info);
+AD_API int64_t ad_expression_child(const ad_expression *expression, int64_t node, int k);
+
+/* Names, and the variables that they stand for, on one tape, which must outlive it. */
+typedef struct ad_env ad_env;
+AD_API ad_env *ad_env_new(ad_tape *tape); /* NULL when out of memory */
+AD_API void ad_env_free(ad_env *env);
+/* A name that is there already gets the new value. AD_BAD_ARGUMENT: not a name. */
+AD_API ad_status ad_env_set(ad_env *env, const char *name, ad_var value);
+AD_API ad_var ad_env_get(const ad_env *env, const char *name); /* null: it is not there */
+/* Records an expression: its last value, while its definitions go into the environment. What is
+ * wrong goes onto the tape, as with every operation. */
+AD_API ad_var ad_eval(ad_env *env, const char *text);
+/* The same of one that was read before. nodes: room for ad_expression_node_count numbers of nodes
+ * of the tape, -1 where there is none (constants); or NULL. */
+AD_API ad_var ad_record_expression(ad_env *env, const ad_expression *expression, int64_t *nodes);
+
 /* ---- gradient check
  * ------------------------------------------------------------------------------ */
 

@@ -59,6 +59,7 @@ const char *tape_site(const ad_tape *t, uint32_t i)
     return lo && sites[lo - 1].text ? sites[lo - 1].text : "";
 }
 
+/* "outer/name", kept as long as the tape; NULL when out of memory */
 static const char *intern(ad_tape *t, const char *outer, const char *name)
 {
     size_t n = strlen(outer), m = strlen(name), bytes = sizeof(struct scope_path) + n + m + 2;
@@ -81,6 +82,8 @@ static const char *intern(ad_tape *t, const char *outer, const char *name)
     arena_rewind(&t->scratch, mark);
     return found ? found->text : NULL;
 }
+
+const char *tape_interned(ad_tape *t, const char *text) { return intern(t, "", text); }
 
 void scopes_forget(ad_tape *t)
 {

@@ -31,11 +31,27 @@ static int edits(const char *a, const char *b)
     return d[n][m];
 }
 
+static size_t common(const char *a, const char *b)
+{
+    size_t n = 0;
+    while (a[n] && a[n] == b[n])
+        n++;
+    return n;
+}
+
+/* Of words as near, the one that begins like it. */
+static bool better(const char *word, const char *candidate, int edited, const char *best)
+{
+    const int least_so_far = best ? edits(word, best) : edited + 1;
+    return edited < least_so_far ||
+           (edited == least_so_far && common(word, candidate) > common(word, best));
+}
+
 void ad_suggest(const char *word, const char *candidate, const char **best)
 {
     if (!word || !candidate || !best)
         return;
     int n = edits(word, candidate), limit = 1 + (int)strlen(word) / 4;
-    if (n <= limit && (!*best || n < edits(word, *best)))
+    if (n <= limit && better(word, candidate, n, *best))
         *best = candidate;
 }

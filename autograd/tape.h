@@ -224,6 +224,9 @@ ad_var tape_poison(ad_tape *t);
 ad_var tape_var(const ad_tape *t, uint32_t node);
 const char *tape_site(const ad_tape *t, uint32_t node);
 const char *tape_scope(const ad_tape *t, uint32_t node);
+/* The same text, kept as long as the tape, for sites that are not literals; NULL when out of
+ * memory. */
+const char *tape_interned(ad_tape *t, const char *text);
 uint32_t tape_push(ad_tape *t, unsigned op, uint32_t a, uint32_t b, double value, const char *site);
 static inline bool is_constant(ad_var a)
 {
