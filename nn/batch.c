@@ -115,6 +115,23 @@ ad_status nn_targets_fit(const nn_model *model, nn_loss loss, const nn_loss_opti
     return nn_earlier(error);
 }
 
+ad_status nn_predictions_fit(const nn_model *model, nn_loss loss, const nn_loss_options *options,
+                             const double *predictions, const nn_batch *batch, int64_t first_row,
+                             nn_error *error)
+{
+    int64_t sizes[AD_MAX_RANK] = {batch->rows};
+    memcpy(sizes + 1, model->output.size, sizeof sizes - sizeof *sizes);
+    ad_tensor *p = ad_tensor_from(NULL, AD_F64, model->output.rank + 1, sizes, predictions);
+    ad_tensor *y = nn_first_rows(batch->target, batch->rows);
+    if (p && y)
+        nn_check_targets(loss, options, p, y, first_row, error);
+    else
+        nn_no_memory(error);
+    ad_tensor_free(p);
+    ad_tensor_free(y);
+    return nn_earlier(error);
+}
+
 /* ---- one pass over the data -------------------------------------------------------------- */
 
 ad_status nn_feed_begin(nn_feed *feed, const nn_data *data, const int64_t *order, int64_t n,

@@ -26,6 +26,12 @@ ad_tensor *nn_first_rows(ad_tensor *buffer, int64_t rows);
 ad_status nn_targets_fit(const nn_model *model, nn_loss loss, const nn_loss_options *options,
                          ad_tensor *target, int64_t n, int64_t first_row, nn_error *error);
 
+/* The same of predictions (as doubles) for the batch's targets: what a loss that is not finite may
+ * come from. */
+ad_status nn_predictions_fit(const nn_model *model, nn_loss loss, const nn_loss_options *options,
+                             const double *predictions, const nn_batch *batch, int64_t first_row,
+                             nn_error *error);
+
 /* One pass over the data, in a given order of rows (NULL: as they stand; streams have their own).
  */
 typedef struct nn_feed {

@@ -26,9 +26,7 @@ nn_scores nn_no_scores(void)
 bool nn_gives_probabilities(const nn_model *model, nn_loss loss)
 {
     const nn_loss_row *row = nn_loss_row_of(loss);
-    const char *last = model->n_layers ? model->layers[model->n_layers - 1].activation : NULL;
-    return (row && row->takes_probabilities) ||
-           (last && (!strcmp(last, NN_SIGMOID) || !strcmp(last, NN_SOFTMAX)));
+    return (row && row->takes_probabilities) || model->gives_probabilities;
 }
 
 ad_status nn_collect_begin(nn_collected *c, const nn_model *model, const nn_batch *batch,

@@ -6,6 +6,7 @@
 #include "divergence.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 #include "error.h"
 #include "targets.h"
@@ -29,6 +30,28 @@ static int64_t run_again(nn_fitting *f, nn_error *found)
         f->at.step++;
     }
     return 0;
+}
+
+/* Predictions that the loss cannot take, as of a model that should end in a sigmoid. */
+static bool name_prediction(const nn_fitting *f, nn_error *why)
+{
+    const int64_t n = f->batch.rows * nn_shape_size(&f->model->output);
+    ad_tensor *inputs[NN_MAX_INPUTS] = {NULL}, *p = NULL;
+    double *values = malloc((size_t)n * sizeof *values + 1);
+    bool ok = values && f->batch.target, finite = true;
+    for (int k = 0; ok && k < f->batch.n_inputs; k++)
+        ok = (inputs[k] = nn_first_rows(f->batch.inputs[k], f->batch.rows));
+    ok = ok && (p = nn_predict_tensors(f->model, inputs, NULL)) && !ad_tensor_read(p, values);
+    for (int64_t i = 0; ok && i < n; i++)
+        finite = finite && isfinite(values[i]); /* else an operation is to blame */
+    if (ok && finite)
+        nn_predictions_fit(f->model, f->config.loss, &f->config.loss_options, values, &f->batch, 0,
+                           why);
+    for (int k = 0; k < f->batch.n_inputs; k++)
+        ad_tensor_free(inputs[k]);
+    ad_tensor_free(p);
+    free(values);
+    return why->status && why->status != AD_NO_MEMORY;
 }
 
 /* Signs of NaNs mean nothing, though printf shows them. */
@@ -68,7 +91,7 @@ ad_status nn_divergence(nn_fitting *f, double loss, nn_error *error)
     const int64_t epoch = f->at.epoch + 1, batch = f->at.batch + 1;
     const ad_context *own = f->model->config.context;
     ad_context *checking = ad_context_new(&(ad_context_config){.check_finite = true});
-    nn_error found = {0};
+    nn_error found = {0}, why = {0};
     int64_t first = 0;
     char data[96];
     if (checking && !nn_snapshot_restore(&f->epoch_start, f->model, &f->trainer, &found)) {
@@ -84,6 +107,12 @@ ad_status nn_divergence(nn_fitting *f, double loss, nn_error *error)
                        "fit: the loss is %s in epoch %lld, batch %lld: %s. Fill in such values, or "
                        "take the rows out; the model is left as it was before batch %lld",
                        words_for(loss), (long long)epoch, (long long)batch, data, (long long)first);
+    if (first > 0 && name_prediction(f, &why))
+        return nn_fail(error, AD_NOT_FINITE,
+                       "fit: the loss is %s in epoch %lld, batch %lld. In batch %lld: %.700s; the "
+                       "model is left as it was before that batch",
+                       words_for(loss), (long long)epoch, (long long)batch, (long long)first,
+                       why.text);
     if (first > 0)
         return nn_fail(error, AD_NOT_FINITE,
                        "fit: the loss is %s in epoch %lld, batch %lld; the first operation that "

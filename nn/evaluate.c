@@ -72,7 +72,10 @@ static ad_status run_batch(nn_evaluator *e, double *predictions, double *loss, n
         return nn_earlier(error);
     nn_runner_read(runner, NN_OUT_PREDICTION, predictions);
     nn_runner_read(runner, NN_OUT_LOSS, loss);
-    return AD_OK;
+    return e->loss && !isfinite(*loss)
+               ? nn_predictions_fit(e->model, e->loss, e->options, predictions, &e->batch,
+                                    e->collected.rows, error)
+               : AD_OK;
 }
 
 ad_status nn_evaluator_run(nn_evaluator *e, const nn_data *data, const int64_t *order, int64_t n,

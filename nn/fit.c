@@ -152,12 +152,45 @@ static ad_status check_monitor(const nn_fit_config *c, nn_error *error)
     return AD_OK;
 }
 
+/* A rate without a rule would be lost: the default is another optimizer. */
+static ad_status check_rule(const nn_optimizer *o, nn_error *error)
+{
+    if (o->rule == 0 && (o->rate != 0 || o->momentum != 0 || o->alpha != 0 || o->beta1 != 0 ||
+                         o->beta2 != 0 || o->epsilon != 0 || o->coupled_decay != 0 ||
+                         o->decoupled_decay != 0 || o->nesterov || o->centred || o->amsgrad))
+        return nn_fail(error, AD_BAD_ARGUMENT,
+                       "fit: the optimizer has settings, but no rule: begin with nn_adam(rate), "
+                       "nn_sgd(rate), ..., and change its fields");
+    return AD_OK;
+}
+
+static ad_status check_schedule(const nn_fitting *f, nn_error *error)
+{
+    const nn_schedule *s = &f->config.schedule;
+    const bool cycle = s->kind == NN_ONE_CYCLE;
+    if ((int)s->kind < 0 || s->kind > NN_ONE_CYCLE)
+        return nn_fail(error, AD_BAD_ARGUMENT, "fit: no schedule has the number %d", (int)s->kind);
+    if (!(s->gamma >= 0 && s->gamma <= 1) || !(s->floor >= 0 && s->floor <= 1) || s->every < 0 ||
+        s->patience < 0 || !(s->warmup >= 0) || isinf(s->warmup) || (cycle && s->warmup > 1))
+        return nn_fail(
+            error, AD_BAD_ARGUMENT,
+            "fit: schedule: gamma and floor are factors in [0, 1], every and patience not "
+            "negative, warmup epochs, not negative (of one-cycle a share in [0, 1])");
+    if (f->train->rows < 0 && (cycle || s->kind == NN_COSINE || s->warmup > 0))
+        return nn_fail(error, AD_BAD_ARGUMENT,
+                       "fit: schedule: cosine, one-cycle and warm-up need the number of steps, but "
+                       "the stream does not say how many rows it has");
+    return AD_OK;
+}
+
 static ad_status check_config(nn_fitting *f, nn_error *error)
 {
     nn_fit_config *c = &f->config;
-    if (c->loss < 1 || c->loss >= NN_LOSSES)
+    if (c->loss == 0)
         return nn_fail(error, AD_BAD_ARGUMENT,
                        "fit: no loss: set .loss to NN_MSE, NN_SOFTMAX_CROSS_ENTROPY, ...");
+    if (c->loss < 1 || c->loss >= NN_LOSSES)
+        return nn_fail(error, AD_BAD_ARGUMENT, "fit: no loss has the number %d", (int)c->loss);
     if (c->loss_options.reduction == NN_NONE)
         return nn_fail(error, AD_BAD_ARGUMENT,
                        "fit: the loss must be one number; NN_NONE leaves it unreduced");
@@ -181,7 +214,8 @@ static ad_status check_config(nn_fitting *f, nn_error *error)
     if (c->penalty_by_rows && f->train->rows < 0)
         return nn_fail(error, AD_BAD_ARGUMENT,
                        "fit: penalty_by_rows, but the stream does not say how many rows it has");
-    return check_groups(f, error) || check_lbfgs(c, error) || check_monitor(c, error)
+    return check_rule(&c->optimizer, error) || check_schedule(f, error) || check_groups(f, error) ||
+                   check_lbfgs(c, error) || check_monitor(c, error)
                ? nn_earlier(error)
                : AD_OK;
 }
@@ -250,6 +284,26 @@ static ad_status resume(nn_fitting *f, nn_error *error)
     return AD_OK;
 }
 
+/* Programs are made now, for the last, smaller batch, too: what is wrong with so few rows (batch
+ * norm wants two) had better be known before the first step. */
+static ad_status prepare(nn_fitting *f, nn_error *error)
+{
+    const int64_t last = f->rows % f->config.batch;
+    nn_error found = {0};
+    if (last == 0 || f->config.optimizer.rule == NN_LBFGS)
+        return AD_OK;
+    f->batch.rows = f->config.batch;
+    if (nn_trainer_prepare(&f->trainer, &f->batch, error))
+        return nn_earlier(error);
+    f->batch.rows = last;
+    if (nn_trainer_prepare(&f->trainer, &f->batch, &found))
+        return nn_fail(error, found.status,
+                       "fit: %lld rows in batches of %lld leave a last one of %lld, which does not "
+                       "do: %.700s. Choose another batch",
+                       (long long)f->rows, (long long)f->config.batch, (long long)last, found.text);
+    return AD_OK;
+}
+
 static ad_status begin(nn_fitting *f, nn_error *error)
 {
     const nn_fit_config *c = &f->config;
@@ -272,7 +326,9 @@ static ad_status begin(nn_fitting *f, nn_error *error)
     if (f->validates && begin_validation(f, error))
         return nn_earlier(error);
     begin_position(f);
-    return c->resume ? resume(f, error) : AD_OK;
+    if (c->resume && resume(f, error))
+        return nn_earlier(error);
+    return f->rows > 0 ? prepare(f, error) : AD_OK;
 }
 
 static void end(nn_fitting *f)
@@ -289,12 +345,16 @@ static void end(nn_fitting *f)
 
 /* ---- what callbacks see ------------------------------------------------------------------ */
 
+/* In a stream of unknown length only the number of epochs so far is known; schedules that need more
+ * were refused. */
 double nn_fit_rate(const nn_fitting *f)
 {
     const nn_fit_config *c = &f->config;
-    const int64_t per_epoch = f->batches > 0 ? f->batches : 1;
-    return c->optimizer.rate * nn_schedule_factor(&c->schedule, f->at.step, per_epoch,
-                                                  per_epoch * c->epochs, (int)f->at.reductions);
+    const bool known = f->batches > 0;
+    const int64_t per_epoch = known ? f->batches : 1;
+    return c->optimizer.rate * nn_schedule_factor(&c->schedule, known ? f->at.step : f->at.epoch,
+                                                  per_epoch, per_epoch * c->epochs,
+                                                  (int)f->at.reductions);
 }
 
 static double seconds_left(const nn_fitting *f)
@@ -333,9 +393,11 @@ void nn_fit_report(nn_fitting *f, nn_event event)
 {
     f->at.seconds = clock_seconds() - f->started;
     const nn_progress_info info = info_of(f, event);
-    for (int i = 0; i < NN_MAX_CALLBACKS && f->config.callbacks[i].function; i++)
-        if (!f->config.callbacks[i].function(f->config.callbacks[i].user, &info) && !f->stopped)
+    for (int i = 0; i < NN_MAX_CALLBACKS; i++) {
+        const nn_callback *c = &f->config.callbacks[i];
+        if (c->function && !c->function(c->user, &info) && !f->stopped)
             f->stopped = "a callback asked for it";
+    }
 }
 
 /* ---- validation, and what follows from it ------------------------------------------------- */
@@ -356,6 +418,14 @@ static ad_status judge(nn_fitting *f, nn_error *error)
 {
     const nn_fit_config *c = &f->config;
     const double value = monitored(f), sign = better_large(c->monitor) ? -1 : 1;
+    if (isnan(value) && (f->keeps_best || c->schedule.kind == NN_PLATEAU))
+        return nn_fail(
+            error, AD_NOT_FINITE,
+            "fit: the %s of the %s in epoch %lld is not defined (NaN), so there is no best "
+            "one: monitor something that these data have, or loosen patience, "
+            "restore_best or the plateau",
+            c->monitor ? nn_metric_name(c->monitor) : "loss",
+            f->validates ? "validation" : "training", (long long)f->at.epoch + 1);
     if (isnan(f->at.best) || sign * value < sign * f->at.best - c->min_change) {
         f->at.best = value;
         f->at.best_epoch = f->at.epoch + 1;
@@ -411,6 +481,14 @@ static ad_status score_training(nn_fitting *f, bool all, nn_error *error)
     return all ? nn_collect_scores(&f->collected, &f->measures, &f->training, error) : AD_OK;
 }
 
+static bool has_callbacks(const nn_fitting *f)
+{
+    for (int i = 0; i < NN_MAX_CALLBACKS; i++)
+        if (f->config.callbacks[i].function)
+            return true;
+    return false;
+}
+
 /* Accuracy while the epoch runs, by what the last batch adds to it. */
 static ad_status score_batch(nn_fitting *f, double *predictions, nn_error *error)
 {
@@ -419,7 +497,7 @@ static ad_status score_batch(nn_fitting *f, double *predictions, nn_error *error
     const nn_measures measures = {f->config.metrics & NN_ACCURACY, 0, f->measures.probabilities,
                                   NULL, NULL};
     const double before = (double)(f->collected.rows - f->batch.rows), n = (double)f->batch.rows;
-    if (!measures.metrics || !f->config.callbacks[0].function)
+    if (!measures.metrics || !has_callbacks(f))
         return AD_OK;
     last.predictions = predictions;
     last.target_bytes += (f->collected.rows - f->batch.rows) * last.targets *

@@ -190,6 +190,9 @@ static ad_status check_options(const nn_loss_row *row, const nn_loss_options *o,
         row->target != NN_TARGET_PROBABILITY)
         return nn_fail(error, AD_BAD_ARGUMENT, "%s: only cross-entropies can smooth labels",
                        row->name);
+    if (o->zero_one_labels && row->target != NN_TARGET_SIGN)
+        return nn_fail(error, AD_BAD_ARGUMENT,
+                       "%s: zero_one_labels is for the hinges and the logistic loss", row->name);
     if (row->target == NN_TARGET_ANY && !o->function)
         return nn_fail(error, AD_NULL, "%s: options.function is NULL", row->name);
     return o->class_weights ? check_class_weights(row, o, classes, error) : AD_OK;

@@ -365,9 +365,10 @@ static ad_status check_numbers(const measurement *m)
     if (column || (m->p.rank == m->y.rank &&
                    !memcmp(m->p.shape, m->y.shape, (size_t)m->p.rank * sizeof *m->p.shape)))
         return AD_OK;
-    return nn_fail(
-        m->error, AD_BAD_SHAPE, "metrics: prediction %s, target %s: differences want equal shapes",
-        nn_shape_text_of(m->p.rank, m->p.shape).text, nn_shape_text_of(m->y.rank, m->y.shape).text);
+    return nn_fail(m->error, AD_BAD_SHAPE,
+                   "metrics: prediction %s, target %s: MAE, RMSE and R2 want equal shapes",
+                   nn_shape_text_of(m->p.rank, m->p.shape).text,
+                   nn_shape_text_of(m->y.rank, m->y.shape).text);
 }
 
 static void measure_errors(const measurement *m, unsigned metrics, nn_scores *scores)

@@ -465,6 +465,23 @@ static void keep_error(nn_model *model, const nn_pass *pass)
         nn_fail(&model->error, ad_tape_status(pass->tape), "model: %s", text);
 }
 
+/* Is the last operation a sigmoid or softmax, but for those that only move elements? */
+static bool ends_in_probabilities(const ad_tape *tape, ad_var y)
+{
+    static const char *const moving[] = {"reshape", "permute", "slice", "expand"};
+    ad_node_info info;
+    bool moves = true;
+    for (int64_t node = ad_var_node(y); moves && node >= 0 && !ad_node_at(tape, node, &info);
+         node = ad_node_parent(tape, node, 0)) {
+        if (strcmp(info.operation, "sigmoid") == 0 || strcmp(info.operation, "softmax") == 0)
+            return true;
+        moves = false;
+        for (size_t i = 0; i < sizeof moving / sizeof *moving; i++)
+            moves = moves || strcmp(info.operation, moving[i]) == 0;
+    }
+    return false;
+}
+
 /* The first pass, which makes the variables. Two examples, since batch norm wants more than one. */
 static void first_pass(nn_model *model)
 {
@@ -485,6 +502,7 @@ static void first_pass(nn_model *model)
     } else {
         model->output = (nn_shape){.rank = ad_rank(y) - 1};
         memcpy(model->output.size, ad_shape(y) + 1, (size_t)model->output.rank * sizeof(int64_t));
+        model->gives_probabilities = ends_in_probabilities(tape, y);
     }
     ad_tape_free(tape);
 }

@@ -43,6 +43,7 @@ struct nn_model {
     bool notes_lost; /* no memory for one */
     int64_t noted;   /* the parameters of all notes */
     nn_shape output; /* of one example */
+    bool gives_probabilities;
     nn_history history;
     int64_t epochs, steps; /* of all fits so far: what shuffles and masks are drawn by */
     nn_error error;

@@ -1,30 +1,34 @@
+/* clang-format off */
 /* nn.h - models, losses, optimizers and training, as expression code on the tape of ad.h
  *
  *     #include <tapegrad/nn.h>
  *
  *     nn_error error = {0};
- *     nn_data *all = nn_read_csv("digits.csv", &(nn_csv_config){.label = "digit"}, &error);
- *     nn_data *part[3];
- *     nn_split(all, &(nn_split_config){.validation = .1, .test = .2, .stratified = true}, part,
- * &error); nn_model *m = nn_mlp(&(nn_mlp_config){.in = 64, .hidden = {64, 32}, .out = 10, .seed =
- * 1}); nn_fit(m, part[NN_TRAIN],
- *            &(nn_fit_config){.loss = NN_SOFTMAX_CROSS_ENTROPY, .optimizer = nn_adam(1e-3), .batch
- * = 32, .epochs = 50, .validation = part[NN_VALIDATION], .metrics = NN_ACCURACY, .callbacks =
- * {nn_progress(stderr)}}, &error); nn_scores scores; nn_evaluate(m, part[NN_TEST], NULL, &scores,
- * &error); if (error.status) fprintf(stderr, "%s\n", error.text);
+ *     nn_data *all = nn_read_csv("digits.csv", &(nn_csv_config){.label = "digit"}, &error), *part[3];
+ *     nn_split(all, &(nn_split_config){.validation = .1, .test = .2, .stratified = true}, part, &error);
+ *     nn_model *m = nn_mlp(&(nn_mlp_config){.in = 64, .hidden = {64, 32}, .out = 10, .seed = 1});
+ *     nn_fit(m, part[NN_TRAIN], &(nn_fit_config){
+ *         .loss = NN_SOFTMAX_CROSS_ENTROPY, .optimizer = nn_adam(1e-3), .batch = 32, .epochs = 50,
+ *         .validation = part[NN_VALIDATION], .metrics = NN_ACCURACY, .callbacks = {nn_progress(stderr)}}, &error);
+ *     nn_scores scores;
+ *     nn_evaluate(m, part[NN_TEST], NULL, &scores, &error);
+ *     if (error.status)
+ *         fprintf(stderr, "%s\n", error.text);
  *
- * MODEL.     A model is a function, written as expression code, and the named parameters that it
- * asks for. A list of layers (nn_sequential, nn_mlp) is such a function already. Layers are values:
- *            a list of them makes a network, and nn_apply uses one inside a function of your own.
- * ERRORS.    Calls that can fail take an nn_error, which keeps the first error: a call that finds
- * one in it does nothing and gives that status back (or NULL), so that one look at the end is
- * enough. NULL is allowed. What is wrong with a model's construction is kept by the model and
- * reported by the first call that uses it. Nothing here aborts or prints, except to the FILE it is
- * given. SHAPES.    The first axis of every input, target and prediction counts examples. BITS.
- * Everything random is drawn by Philox 4x32-10 from the model's seed, a key and a step number: the
- * same seed gives the same bits, on any number of threads and after a resumed run. THREADS.
- * Predicting and evaluating only read a model: any number of threads at once. Fitting, loading and
- * freezing want it alone. */
+ * MODEL.    A model is a function, written as expression code, and the named parameters that it asks
+ *           for. A list of layers (nn_sequential, nn_mlp) is such a function already. Layers are
+ *           values: a list of them makes a network, and nn_apply uses one inside a function of your own.
+ * ERRORS.   Calls that can fail take an nn_error, which keeps the first error: a call that finds one
+ *           in it does nothing and gives that status back (or NULL), so that one look at the end is
+ *           enough. NULL is allowed. What is wrong with a model's construction is kept by the model
+ *           and reported by the first call that uses it. Nothing here aborts or prints, except to the
+ *           FILE it is given.
+ * SHAPES.   The first axis of every input, target and prediction counts examples.
+ * BITS.     Everything random is drawn by Philox 4x32-10 from the model's seed, a key and a step
+ *           number: the same seed gives the same bits, on any number of threads and after a resumed run.
+ * THREADS.  Predicting and evaluating only read a model: any number of threads at once. Fitting,
+ *           loading and freezing want it alone. */
+/* clang-format on */
 #ifndef TAPEGRAD_NN_H
 #define TAPEGRAD_NN_H
 

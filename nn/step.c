@@ -345,6 +345,11 @@ static nn_runner *runner_for(nn_trainer *t, const nn_batch *batch, nn_error *err
     return runner;
 }
 
+ad_status nn_trainer_prepare(nn_trainer *t, const nn_batch *batch, nn_error *error)
+{
+    return runner_for(t, batch, error) ? AD_OK : nn_earlier(error);
+}
+
 ad_status nn_trainer_flush(nn_trainer *t, double rate, int64_t step, nn_error *error)
 {
     const nn_batch nothing = {0};

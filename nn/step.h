@@ -32,6 +32,8 @@ ad_status nn_trainer_new(nn_trainer *trainer, nn_model *model, const nn_fit_conf
                          int64_t rows, nn_error *error);
 void nn_trainer_free(nn_trainer *trainer);
 
+/* Makes the program for batches of batch->rows, which the first of them would make otherwise. */
+ad_status nn_trainer_prepare(nn_trainer *trainer, const nn_batch *batch, nn_error *error);
 /* One batch: the loss with its penalties, and what its mean divides by. The optimizer steps after
  * every config->accumulate of them. *prediction, where not NULL, gets the outputs. */
 ad_status nn_trainer_batch(nn_trainer *trainer, const nn_batch *batch, double rate, int64_t step,

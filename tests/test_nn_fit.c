@@ -1607,7 +1607,7 @@ static void configs_that_cannot_be_are_errors(void **state)
         const char *part;
     } cases[] = {
         {{.loss = (nn_loss)0}, AD_BAD_ARGUMENT, "no loss"},
-        {{.loss = NN_LOSSES}, AD_BAD_ARGUMENT, "no loss"},
+        {{.loss = NN_LOSSES}, AD_BAD_ARGUMENT, "no loss has the number"},
         {{.loss = NN_MSE, .loss_options = {.reduction = NN_NONE}}, AD_BAD_ARGUMENT, "NN_NONE"},
         {{.loss = NN_CUSTOM_LOSS}, AD_NULL, "function"},
         {{.loss = NN_MSE, .batch = -1}, AD_BAD_ARGUMENT, "negative"},
@@ -1636,6 +1636,19 @@ static void configs_that_cannot_be_are_errors(void **state)
         {{.loss = NN_MSE, .optimizer = {.rule = NN_SGD, .rate = -1}}, AD_BAD_ARGUMENT, "rate"},
         {{.loss = NN_MSE, .optimizer = nn_lbfgs(), .average = .9}, AD_BAD_ARGUMENT, "L-BFGS"},
         {{.loss = NN_MSE, .checkpoint = "/nonexistent/folder/file"}, AD_BAD_ARGUMENT, "/nonexist"},
+        {{.loss = (nn_loss)99}, AD_BAD_ARGUMENT, "99"},
+        {{.loss = NN_MSE, .optimizer = {.rate = .5}}, AD_BAD_ARGUMENT, "no rule"},
+        {{.loss = NN_MSE, .optimizer = {.nesterov = true}}, AD_BAD_ARGUMENT, "no rule"},
+        {{.loss = NN_MSE, .loss_options = {.zero_one_labels = true}}, AD_BAD_ARGUMENT, "zero_one"},
+        {{.loss = NN_MSE, .schedule = {.kind = (nn_schedule_kind)77}}, AD_BAD_ARGUMENT, "77"},
+        {{.loss = NN_MSE, .schedule = {.kind = NN_STEP, .gamma = -1}}, AD_BAD_ARGUMENT, "gamma"},
+        {{.loss = NN_MSE, .schedule = {.kind = NN_STEP, .gamma = 2}}, AD_BAD_ARGUMENT, "gamma"},
+        {{.loss = NN_MSE, .schedule = {.floor = 7}}, AD_BAD_ARGUMENT, "floor"},
+        {{.loss = NN_MSE, .schedule = {.warmup = -5}}, AD_BAD_ARGUMENT, "warmup"},
+        {{.loss = NN_MSE, .schedule = {.kind = NN_ONE_CYCLE, .warmup = 5}},
+         AD_BAD_ARGUMENT,
+         "share"},
+        {{.loss = NN_MSE, .schedule = {.every = -3}}, AD_BAD_ARGUMENT, "every"},
     };
     for (int i = 0; i < COUNT(cases); i++) {
         nn_fit(m, data, &cases[i].config, &e);
@@ -1647,6 +1660,146 @@ static void configs_that_cannot_be_are_errors(void **state)
     }
     nn_model_free(m);
     nn_model_free(before);
+    nn_data_free(data);
+}
+
+/* Of a stream of unknown length only epochs can be counted. */
+static void schedules_on_endless_streams_go_by_epochs(void **state)
+{
+    (void)state;
+    nn_error e = {0};
+    nn_data *data = plane(20, .1, false);
+    tap s = {.data = data};
+    nn_data *stream = stream_of(&s, false);
+    const nn_schedule wrong[] = {
+        {.kind = NN_COSINE}, {.kind = NN_ONE_CYCLE}, {.kind = NN_STEP, .warmup = 2}};
+    nn_model *m = linear(2, 1, 1);
+    for (int i = 0; i < COUNT(wrong); i++) {
+        nn_fit(m, stream, &(nn_fit_config){.loss = NN_MSE, .schedule = wrong[i]}, &e);
+        FAILS(e, AD_BAD_ARGUMENT, "does not say how many rows");
+    }
+    nn_fit(m, stream,
+           &(nn_fit_config){.loss = NN_MSE,
+                            .optimizer = nn_sgd(.1),
+                            .schedule = {.kind = NN_STEP, .every = 2, .gamma = .5},
+                            .batch = 5,
+                            .epochs = 4},
+           &e);
+    FINE(e);
+    for (int i = 0; i < 4; i++)
+        EQUAL(nn_history_at(m, i)->rate, i < 2 ? .1 : .05);
+    nn_model_free(m);
+    nn_data_free(stream);
+    nn_data_free(data);
+}
+
+static ad_var sigmoid_model(nn_pass *pass, const ad_var *inputs, void *user)
+{
+    (void)user;
+    ad_var y = ad_sigmoid(nn_apply(pass, "out", nn_dense(1, NULL), inputs[0]));
+    return ad_reshape(y, 2, (int64_t[]){-1, 1});
+}
+
+/* Whatever computes it: a list of layers, or a function. */
+static void probabilities_are_seen_in_any_model(void **state)
+{
+    (void)state;
+    nn_error e = {0};
+    nn_data *data = nn_make_blobs(40, 2, .1, 1, &e);
+    nn_model *m = nn_model_new(&(nn_model_config){.inputs = {{.rank = 1, .size = {2}}}, .seed = 1},
+                               sigmoid_model, NULL);
+    nn_scores fitted, asked;
+    const int64_t rows = 40;
+    ad_tensor *y = ad_tensor_new(NULL, AD_F64, 2, (int64_t[]){rows, 1});
+    for (int64_t i = 0; i < rows; i++)
+        ((double *)ad_tensor_data(y))[i] =
+            ((const int32_t *)ad_tensor_data_const(nn_data_target(data)))[i];
+    ad_tensor *x = nn_data_input(data, 0);
+    nn_data *binary = nn_data_new(1, &x, y, NULL, &e);
+    nn_fit(m, binary, &(nn_fit_config){.loss = NN_BCE, .optimizer = nn_adam(.05), .epochs = 60},
+           &e);
+    nn_evaluate(m, binary, &(nn_evaluate_config){.metrics = NN_ACCURACY}, &asked, &e);
+    nn_evaluate(m, binary, &(nn_evaluate_config){.loss = NN_BCE, .metrics = NN_ACCURACY}, &fitted,
+                &e);
+    FINE(e);
+    EQUAL(asked.accuracy, fitted.accuracy);
+    assert_true(asked.accuracy > .9);
+    nn_model_free(m);
+    nn_data_free(binary);
+    nn_data_free(data);
+    ad_tensor_free(y);
+}
+
+static bool count_calls(void *user, const nn_progress_info *info)
+{
+    (void)info;
+    ++*(int *)user;
+    return true;
+}
+
+static void empty_places_among_callbacks_are_passed_over(void **state)
+{
+    (void)state;
+    nn_error e = {0};
+    nn_data *data = plane(20, .1, false);
+    nn_model *m = linear(2, 1, 1);
+    int calls = 0;
+    nn_fit_config c = {.loss = NN_MSE};
+    c.callbacks[1] = (nn_callback){count_calls, &calls};
+    nn_fit(m, data, &c, &e);
+    FINE(e);
+    assert_true(calls > 0);
+    nn_model_free(m);
+    nn_data_free(data);
+}
+
+/* Three classes have no AUC: nothing can be the best. */
+static void a_monitored_metric_that_is_not_defined_is_an_error(void **state)
+{
+    (void)state;
+    nn_error e = {0};
+    nn_data *data = nn_make_blobs(30, 3, .1, 1, &e);
+    nn_model *m = linear(2, 3, 1);
+    nn_fit_config c = {.loss = NN_SOFTMAX_CROSS_ENTROPY, .monitor = NN_AUC};
+    nn_fit(m, data, &c, &e);
+    FINE(e); /* but a NaN in the history does no harm */
+    c.patience = 2;
+    nn_fit(m, data, &c, &e);
+    FAILS(e, AD_NOT_FINITE, "the auc of the training in epoch");
+    nn_model_free(m);
+    nn_data_free(data);
+}
+
+/* Logits where a loss wants probabilities: the loss is NaN, but the model is at fault. */
+static void predictions_that_a_loss_cannot_take_are_named(void **state)
+{
+    (void)state;
+    nn_error e = {0};
+    nn_scores scores;
+    ad_tensor *x = drawn(20, 2, 1), *y = ad_tensor_new(NULL, AD_F64, 2, (int64_t[]){20, 1});
+    nn_data *data = data_of(x, y, NULL);
+    nn_model *m = linear(2, 1, 1);
+    nn_evaluate(m, data, &(nn_evaluate_config){.loss = NN_BCE}, &scores, &e);
+    FAILS(e, AD_BAD_ARGUMENT, "NN_BCE_LOGITS");
+    nn_fit(m, data, &(nn_fit_config){.loss = NN_BCE}, &e);
+    FAILS(e, AD_NOT_FINITE, "NN_BCE_LOGITS");
+    nn_model_free(m);
+    nn_data_free(data);
+}
+
+static void a_last_batch_too_small_is_found_before_the_first_step(void **state)
+{
+    (void)state;
+    nn_error e = {0};
+    nn_data *data = plane(33, .1, false);
+    nn_model *m =
+        nn_mlp(&(nn_mlp_config){.in = 2, .hidden = {4}, .out = 1, .batch_norm = true, .seed = 1});
+    nn_fit(m, data, &(nn_fit_config){.loss = NN_MSE, .batch = 32}, &e);
+    FAILS(e, AD_BAD_SHAPE, "33 rows in batches of 32 leave a last one of 1");
+    assert_int_equal(nn_history_count(m), 0);
+    nn_fit(m, data, &(nn_fit_config){.loss = NN_MSE, .batch = 11}, &e);
+    FINE(e);
+    nn_model_free(m);
     nn_data_free(data);
 }
 
@@ -1922,6 +2075,12 @@ int main(void)
         cmocka_unit_test(a_nan_in_the_inputs_is_found),
         cmocka_unit_test(a_layer_at_fault_is_named),
         cmocka_unit_test(configs_that_cannot_be_are_errors),
+        cmocka_unit_test(schedules_on_endless_streams_go_by_epochs),
+        cmocka_unit_test(probabilities_are_seen_in_any_model),
+        cmocka_unit_test(empty_places_among_callbacks_are_passed_over),
+        cmocka_unit_test(a_monitored_metric_that_is_not_defined_is_an_error),
+        cmocka_unit_test(predictions_that_a_loss_cannot_take_are_named),
+        cmocka_unit_test(a_last_batch_too_small_is_found_before_the_first_step),
         cmocka_unit_test(data_that_do_not_fit_are_errors),
         cmocka_unit_test(weights_that_are_all_zero_teach_nothing),
         cmocka_unit_test(a_call_after_an_error_does_nothing),

@@ -397,7 +397,7 @@ static const bad_case bad_cases[] = {
      AD_BAD_ARGUMENT,
      "row 1: the target 2 is no label of one output"},
     {1, 2, 1, AD_F64, 1, 2, 0, {0, NAN}, {0}, 0, NN_AUC, 0, AD_BAD_ARGUMENT, "the target nan"},
-    {2, 2, 3, AD_F64, 1, 2, 0, {0}, {0}, 0, NN_RMSE, 0, AD_BAD_SHAPE, "differences want equal"},
+    {2, 2, 3, AD_F64, 1, 2, 0, {0}, {0}, 0, NN_RMSE, 0, AD_BAD_SHAPE, "MAE, RMSE and R2 want equal"},
     {2,
      2,
      3,

@@ -42,6 +42,8 @@ int main(int argc, char **argv)
     snprintf(path, sizeof path, "%s/digits.csv", argc > 1 ? argv[1] : EXAMPLES_DATA);
     nn_data *all = nn_read_csv(path, &(nn_csv_config){.dtype = AD_F32}, &error);
     double mean = 0;
+    puts("Handwritten digits, 8x8 dots each: a fifth of the 1797 is kept for the test, a network\n"
+         "64-128-10 learns from the rest. Five times, each with another split and start.\n");
     for (int seed = 1; seed <= SEEDS && !error.status; seed++) {
         double accuracy = one_seed(all, (uint64_t)seed, &error);
         printf("seed %d: test accuracy %.2f %%\n", seed, 100 * accuracy);

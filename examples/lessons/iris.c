@@ -40,6 +40,8 @@ int main(int argc, char **argv)
     snprintf(path, sizeof path, "%s/iris.csv", argc > 1 ? argv[1] : EXAMPLES_DATA);
     nn_data *all = nn_read_csv(path, NULL, &error);
     double mean = 0;
+    puts("Irises, 50 of each of three species, told apart by four lengths: every flower is tested\n"
+         "once in each round, by a network 4-16-3 that has not seen it.\n");
     for (int round = 0; round < ROUNDS && !error.status; round++) {
         double sum = 0;
         for (int fold = 0; fold < FOLDS; fold++) {

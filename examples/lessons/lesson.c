@@ -59,8 +59,12 @@ int lesson_end(const lesson *l)
     if (l->off)
         printf("%d of %d numbers computed are OFF.\n", l->off, l->numbers);
     else
-        printf("all %d numbers computed are right; of %d that the slides give, %d %s not.\n",
-               l->numbers, l->slides, l->slipped, l->slipped == 1 ? "is" : "are");
+        printf("all %d numbers computed are right", l->numbers);
+    if (!l->off && l->slides)
+        printf("; of %d that the slides give, %d %s not", l->slides, l->slipped,
+               l->slipped == 1 ? "is" : "are");
+    if (!l->off)
+        puts(".");
     return l->off > 0;
 }
 
