@@ -575,7 +575,8 @@ AD_API int ad_expression_name_count(const ad_expression *expression);
 AD_API const char *ad_expression_name(const ad_expression *expression, int i);
 
 /* Writes it as text that ad_parse reads as the same expression, with no brackets more than that
- * needs: as snprintf, at most `size` bytes, and gives the length of the whole. */
+ * needs: as snprintf, at most `size` bytes, and gives the length of the whole; 0 and "" when out of
+ * memory. */
 AD_API size_t ad_expression_text(const ad_expression *expression, char *to, size_t size);
 
 /* Its derivative with respect to a name, as an expression, simplified; for elementwise operations
@@ -616,7 +617,8 @@ AD_API int64_t ad_expression_child(const ad_expression *expression, int64_t node
 typedef struct ad_env ad_env;
 AD_API ad_env *ad_env_new(ad_tape *tape); /* NULL when out of memory */
 AD_API void ad_env_free(ad_env *env);
-/* A name that is there already gets the new value. AD_BAD_ARGUMENT: not a name. */
+/* A name that is there already gets the new value. AD_BAD_ARGUMENT: not a name; AD_NULL,
+ * AD_FOREIGN: no variable of this tape. */
 AD_API ad_status ad_env_set(ad_env *env, const char *name, ad_var value);
 AD_API ad_var ad_env_get(const ad_env *env, const char *name); /* null: it is not there */
 /* Records an expression: its last value, while its definitions go into the environment. What is

@@ -8,10 +8,10 @@
 #include "tape.h"
 #include <string.h>
 
-/* uthash asks here for memory, with the tape in scope as `t`; it must never exit */
+/* uthash asks here for memory, with the environment in scope as `env`; it must never exit */
 #define HASH_NONFATAL_OOM           1
-#define uthash_malloc(bytes)        memory_take(t->context, bytes)
-#define uthash_free(p, bytes)       memory_give(t->context, p, bytes)
+#define uthash_malloc(bytes)        memory_take(env->context, bytes)
+#define uthash_free(p, bytes)       memory_give(env->context, p, bytes)
 #define uthash_nonfatal_oom(symbol) ((symbol)->lost = true)
 #include <uthash.h>
 
@@ -25,14 +25,18 @@ typedef struct symbol {
 
 struct ad_env {
     ad_tape *tape;
+    const ad_context *context; /* the tape's; a dead one has none */
     symbol *symbols;
 };
 
 ad_env *ad_env_new(ad_tape *t)
 {
-    ad_env *env = t ? memory_take(t->context, sizeof *env) : NULL;
+    if (!t)
+        return NULL;
+    const ad_context *context = context_or_default(t->context);
+    ad_env *env = memory_take(context, sizeof *env);
     if (env)
-        env->tape = t;
+        *env = (ad_env){.tape = t, .context = context};
     return env;
 }
 
@@ -40,14 +44,13 @@ void ad_env_free(ad_env *env)
 {
     if (!env)
         return;
-    ad_tape *t = env->tape;
     symbol *s, *next;
     HASH_ITER(hh, env->symbols, s, next)
     {
         HASH_DEL(env->symbols, s);
-        memory_give(t->context, s, s->bytes);
+        memory_give(env->context, s, s->bytes);
     }
-    memory_give(t->context, env, sizeof *env);
+    memory_give(env->context, env, sizeof *env);
 }
 
 static symbol *find(const ad_env *env, const char *name)
@@ -59,18 +62,19 @@ static symbol *find(const ad_env *env, const char *name)
 
 ad_status ad_env_set(ad_env *env, const char *name, ad_var value)
 {
-    if (!env || !name)
+    if (!env || !name || !value.tape)
         return AD_NULL;
+    if (value.tape != env->tape && !is_constant(value))
+        return AD_FOREIGN;
     const size_t length = strlen(name), bytes = sizeof(symbol) + length + 1;
     if (!length || expr_name_length(name) != length)
         return AD_BAD_ARGUMENT;
-    ad_tape *t = env->tape;
     symbol *s = find(env, name);
     if (s) {
         s->value = value;
         return AD_OK;
     }
-    s = memory_take(t->context, bytes);
+    s = memory_take(env->context, bytes);
     if (!s)
         return AD_NO_MEMORY;
     s->value = value;
@@ -79,7 +83,7 @@ ad_status ad_env_set(ad_env *env, const char *name, ad_var value)
     HASH_ADD_STR(env->symbols, name, s);
     if (!s->lost)
         return AD_OK;
-    memory_give(t->context, s, bytes);
+    memory_give(env->context, s, bytes);
     return AD_NO_MEMORY;
 }
 
@@ -96,26 +100,15 @@ typedef struct recorder {
     const ad_expression *e;
     ad_var *values; /* of each node */
     ad_var *arguments;
-    int line, column; /* of byte `at` */
-    int64_t at;
 } recorder;
 
 /* "text:1:5": line and letter where a node stands. NULL where that is not known. */
-static const char *site_of(recorder *r, const expr_node *n)
+static const char *site_of(const recorder *r, const expr_node *n)
 {
     char text[48];
-    if (!r->e->text || !n->length)
+    if (!n->line)
         return NULL;
-    if (n->at < r->at) {
-        r->at = 0;
-        r->line = r->column = 1;
-    }
-    for (; r->at < n->at; r->at++) {
-        const char c = r->e->text[r->at];
-        r->line += c == '\n';
-        r->column = c == '\n' ? 1 : r->column + (((unsigned char)c & 0xC0) != 0x80);
-    }
-    snprintf(text, sizeof text, "text:%d:%d", r->line, r->column);
+    snprintf(text, sizeof text, "text:%d:%d", n->line, n->column);
     return tape_interned(r->env->tape, text);
 }
 
@@ -134,9 +127,12 @@ static ad_var record_name(recorder *r, const expr_node *n, const char *site)
 {
     const char *name = r->e->names[n->name];
     const symbol *s = find(r->env, name);
+    ad_tape *t = r->env->tape;
     double value;
+    if (s && !is_constant(s->value))
+        tape_node(t, s->value, name); /* has it been removed? */
     if (s)
-        return s->value;
+        return t->status ? ad_sited_(tape_poison(t), site) : s->value;
     return expr_constant(name, &value) ? ad_constant(value) : unknown_name(r, name, site);
 }
 
@@ -145,6 +141,18 @@ static ad_var record_row(const expr_node *n, const ad_var *a, const char *site)
     return n->n == 1   ? ad_record1_(n->function, a[0], site)
            : n->n == 2 ? ad_record2_(n->function, a[0], a[1], site)
                        : ad_record3_(n->function, a[0], a[1], a[2], site);
+}
+
+/* Structured operations find the tape by their arguments, and numbers have none. */
+static void onto_tape(recorder *r, int n)
+{
+    for (int k = 0; k < n; k++) {
+        const uint32_t i = is_constant(r->arguments[k])
+                               ? tape_node(r->env->tape, r->arguments[k], "eval")
+                               : NO_NODE;
+        if (i != NO_NODE)
+            r->arguments[k] = tape_var(r->env->tape, i);
+    }
 }
 
 /* Is it a row of ops.def, or a structured operation? */
@@ -158,6 +166,7 @@ static ad_var record_call(recorder *r, const expr_node *n, const char *site)
         r->arguments[k] = r->values[children[k]];
     if (!f.record)
         return record_row(n, r->arguments, site);
+    onto_tape(r, vars);
     for (int k = vars; k < n->n; k++)
         a.integers[a.n_integers++] = (int64_t)r->e->nodes[children[k]].number;
     return ad_sited_(f.record(r->env->tape, &a), site);
@@ -217,11 +226,13 @@ ad_var ad_record_expression(ad_env *env, const ad_expression *e, int64_t *nodes)
         return env ? tape_fail(env->tape, AD_NULL, NULL, "eval: null expression") : (ad_var){0};
     ad_tape *t = env->tape;
     int most = 0;
+    for (int64_t i = 0; nodes && i < e->n; i++)
+        nodes[i] = -1;
     for (int64_t i = 0; i < e->n; i++)
         most = e->nodes[i].n > most ? e->nodes[i].n : most;
     const size_t bytes = ((size_t)e->n + (size_t)most + 1) * sizeof(ad_var);
-    recorder r = {.env = env, .e = e, .line = 1, .column = 1};
-    r.values = memory_take(t->context, bytes);
+    recorder r = {.env = env, .e = e};
+    r.values = memory_take(env->context, bytes);
     if (!r.values)
         return tape_fail(t, AD_NO_MEMORY, NULL, "eval: out of memory");
     r.arguments = r.values + e->n;
@@ -230,9 +241,9 @@ ad_var ad_record_expression(ad_env *env, const ad_expression *e, int64_t *nodes)
     ad_var y = t->status ? tape_poison(t) : r.values[e->result];
     if (!t->status && !define(&r))
         y = tape_fail(t, AD_NO_MEMORY, NULL, "eval: out of memory");
-    for (int64_t i = 0; nodes && i < e->n; i++)
-        nodes[i] = t->status || is_constant(r.values[i]) ? -1 : ad_var_node(r.values[i]);
-    memory_give(t->context, r.values, bytes);
+    for (int64_t i = 0; nodes && !t->status && i < e->n; i++)
+        nodes[i] = ad_var_node(r.values[i]); /* -1 of constants */
+    memory_give(env->context, r.values, bytes);
     return y;
 }
 
@@ -241,6 +252,8 @@ ad_var ad_eval(ad_env *env, const char *text)
     ad_parse_error error;
     if (!env)
         return (ad_var){0};
+    if (!text)
+        return tape_fail(env->tape, AD_NULL, NULL, "eval: null text");
     ad_expression *e = ad_parse(text, &error);
     if (!e)
         return tape_fail(env->tape, AD_BAD_ARGUMENT, NULL, "eval: line %d, column %d: %s",

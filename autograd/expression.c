@@ -5,6 +5,21 @@
 #include "expression.h"
 #include <string.h>
 
+/* uthash asks here for memory; it must never exit */
+#define HASH_NONFATAL_OOM         1
+#define uthash_malloc(bytes)      memory_take(context_or_default(NULL), bytes)
+#define uthash_free(p, bytes)     memory_give(context_or_default(NULL), p, bytes)
+#define uthash_nonfatal_oom(word) ((word)->lost = true)
+#include <uthash.h>
+
+struct expr_word {
+    UT_hash_handle hh;
+    size_t bytes;
+    int place;
+    bool lost; /* uthash ran out of memory when it was added */
+    char text[];
+};
+
 /* ---- memory ---- */
 
 /* Room for one more in an array of n; false when out of memory. */
@@ -35,35 +50,52 @@ void ad_expression_free(ad_expression *e)
     const ad_context *c = context_or_default(NULL);
     if (!e)
         return;
-    for (int i = 0; i < e->n_names; i++)
-        memory_give(c, e->names[i], strlen(e->names[i]) + 1);
+    struct expr_word *word, *next;
+    HASH_ITER(hh, e->words, word, next)
+    {
+        HASH_DEL(e->words, word);
+        memory_give(c, word, word->bytes);
+    }
     memory_give(c, e->names, (size_t)e->names_capacity * sizeof *e->names);
     memory_give(c, e->free, (size_t)e->free_capacity * sizeof *e->free);
     memory_give(c, e->definitions, (size_t)e->definitions_capacity * sizeof *e->definitions);
     memory_give(c, e->nodes, (size_t)e->capacity * sizeof *e->nodes);
     memory_give(c, e->children, (size_t)e->children_capacity * sizeof *e->children);
-    if (e->text)
-        memory_give(c, e->text, strlen(e->text) + 1);
     memory_give(c, e, sizeof *e);
 }
 
 /* ---- building ---- */
 
+static struct expr_word *word_new(ad_expression *e, const char *name, size_t length)
+{
+    const size_t bytes = sizeof(struct expr_word) + length + 1;
+    struct expr_word *word = memory_take(context_or_default(NULL), bytes);
+    if (!word)
+        return NULL;
+    word->bytes = bytes;
+    word->place = e->n_names;
+    memcpy(word->text, name, length);
+    HASH_ADD_KEYPTR(hh, e->words, word->text, length, word);
+    if (!word->lost)
+        return word;
+    memory_give(context_or_default(NULL), word, bytes);
+    return NULL;
+}
+
 int expr_name(ad_expression *e, const char *name, size_t length)
 {
-    for (int i = 0; i < e->n_names; i++)
-        if (strlen(e->names[i]) == length && memcmp(e->names[i], name, length) == 0)
-            return i;
+    struct expr_word *word;
+    HASH_FIND(hh, e->words, name, length, word);
+    if (word)
+        return word->place;
     if (!grow((void **)&e->names, e->n_names, &e->names_capacity, sizeof *e->names) ||
         !grow((void **)&e->free, e->n_names, &e->free_capacity, sizeof *e->free) ||
         !grow((void **)&e->definitions, e->n_names, &e->definitions_capacity,
               sizeof *e->definitions))
         return -1;
-    char *text = memory_take(context_or_default(NULL), length + 1);
-    if (!text)
+    if (!(word = word_new(e, name, length)))
         return -1;
-    memcpy(text, name, length);
-    e->names[e->n_names] = text;
+    e->names[e->n_names] = word->text;
     e->free[e->n_names] = false;
     e->definitions[e->n_names] = -1;
     return e->n_names++;

@@ -1,7 +1,7 @@
 /* expression.h - an expression as data, and what the parts of the language share
  *
  * A text is read into nodes (parse.c), which are recorded (environment.c), printed
- * (expression_text.c), made of a tape again and simplified (derivative_text.c). */
+ * (expression_text.c), made of a tape again (expression_tape.c) and derived (symbolic.c). */
 #ifndef EXPRESSION_H
 #define EXPRESSION_H
 #include "memory.h"
@@ -17,20 +17,21 @@ typedef struct expr_node {
     int n, rows;   /* children; rows of an array, 0: a vector */
     int64_t first; /* place of the first child in `children` */
     int64_t at, length;
+    int line, column; /* of `at`, for people; 0: it was not read from a text */
     double number;
 } expr_node;
 
 struct ad_expression {
     expr_node *nodes;
     int64_t *children;
-    char **names;         /* each once; those of definitions, too */
-    bool *free;           /* is it one that the environment has to give? */
-    int64_t *definitions; /* the node that a definition says it is; -1: none does */
+    struct expr_word *words; /* uthash: a name's place in `names` */
+    const char **names;      /* each once; those of definitions, too */
+    bool *free;              /* is it one that the environment has to give? */
+    int64_t *definitions;    /* the node that a definition says it is; -1: none does */
     int n_names;
     int64_t result; /* the node */
     int64_t n, n_children, capacity, children_capacity, names_capacity, free_capacity,
         definitions_capacity;
-    char *text; /* as it was read; NULL: it was not */
 };
 
 /* ---- building: -1 (or NULL) when out of memory ---- */
@@ -71,9 +72,13 @@ int expr_function_named(const char *name, size_t length);
 int expr_function_count(void);
 expr_function expr_function_at(int function);
 
+/* The function that a^exponent stands for: a square and an integer power have rules of their own,
+ * which hold for negative bases, too. */
+int expr_power_for(const expr_node *exponent);
+
 /* ---- numbers, whatever the locale is ---- */
 
-enum { EXPR_NUMBER_TEXT = 32 };
+enum { EXPR_NUMBER_TEXT = 40 };
 /* The number that `length` bytes of digits, point and exponent write. */
 double expr_read_number(const char *text, size_t length);
 /* With the fewest digits that read back as the same number; of finite ones. */

@@ -9,13 +9,20 @@
 
 enum { ANY = 1 << 20, MORE_AXES = AD_MAX_RANK };
 
+/* An argument as an axis or a count; what is out of range for an int is so for all of them. */
+static int whole(const expr_arguments *a, int i)
+{
+    const int64_t n = a->integers[i];
+    return n > INT32_MAX ? INT32_MAX : n < INT32_MIN ? INT32_MIN : (int)n;
+}
+
 #define REDUCTION(name)                                                                            \
     static ad_var name(ad_tape *t, const expr_arguments *a)                                        \
     {                                                                                              \
         int axes[AD_MAX_RANK + 4];                                                                 \
         (void)t;                                                                                   \
         for (int i = 0; i < a->n_integers; i++)                                                    \
-            axes[i] = (int)a->integers[i];                                                         \
+            axes[i] = whole(a, i);                                                                 \
         return a->n_integers ? ad_##name##_axes(a->vars[0], a->n_integers, axes, false)            \
                              : ad_##name(a->vars[0]);                                              \
     }
@@ -56,7 +63,7 @@ UNARY(stop_gradient)
     static ad_var name(ad_tape *t, const expr_arguments *a)                                        \
     {                                                                                              \
         (void)t;                                                                                   \
-        return ad_##name(a->vars[0], a->n_integers ? (int)a->integers[0] : -1);                    \
+        return ad_##name(a->vars[0], a->n_integers ? whole(a, 0) : -1);                            \
     }
 ALONG(argmax)
 ALONG(argmin)
@@ -71,7 +78,7 @@ ALONG(flip)
     static ad_var name(ad_tape *t, const expr_arguments *a)                                        \
     {                                                                                              \
         (void)t;                                                                                   \
-        return ad_##name(a->vars[0], a->n_integers ? (int)a->integers[0] : 0);                     \
+        return ad_##name(a->vars[0], a->n_integers ? whole(a, 0) : 0);                             \
     }
 DIAGONAL(tril)
 DIAGONAL(triu)
@@ -95,7 +102,7 @@ static ad_var permute(ad_tape *t, const expr_arguments *a)
 {
     int axes[AD_MAX_RANK + 4];
     for (int i = 0; i < a->n_integers; i++)
-        axes[i] = (int)a->integers[i];
+        axes[i] = whole(a, i);
     if (ad_rank(a->vars[0]) >= 0 && a->n_integers != ad_rank(a->vars[0]))
         return ad_fail(t, AD_BAD_AXIS, "permute: wants each axis of the tensor once");
     return ad_permute(a->vars[0], axes);
@@ -105,19 +112,19 @@ static ad_var slice(ad_tape *t, const expr_arguments *a)
 {
     const int64_t *i = a->integers;
     (void)t;
-    return ad_slice(a->vars[0], (int)i[0], i[1], i[2], a->n_integers > 3 ? i[3] : 1);
+    return ad_slice(a->vars[0], whole(a, 0), i[1], i[2], a->n_integers > 3 ? i[3] : 1);
 }
 
 static ad_var repeat(ad_tape *t, const expr_arguments *a)
 {
     (void)t;
-    return ad_repeat(a->vars[0], (int)a->integers[0], a->integers[1]);
+    return ad_repeat(a->vars[0], whole(a, 0), a->integers[1]);
 }
 
 static ad_var maxout(ad_tape *t, const expr_arguments *a)
 {
     (void)t;
-    return ad_maxout(a->vars[0], (int)a->integers[0], (int)a->integers[1]);
+    return ad_maxout(a->vars[0], whole(a, 0), whole(a, 1));
 }
 
 static ad_var at(ad_tape *t, const expr_arguments *a)
@@ -146,13 +153,13 @@ static ad_var indices_of(ad_var a) { return ad_dtype_of(a) == AD_I32 ? a : ad_ca
 static ad_var take(ad_tape *t, const expr_arguments *a)
 {
     (void)t;
-    return ad_take(a->vars[0], a->n_integers ? (int)a->integers[0] : 0, indices_of(a->vars[1]));
+    return ad_take(a->vars[0], a->n_integers ? whole(a, 0) : 0, indices_of(a->vars[1]));
 }
 
 static ad_var gather(ad_tape *t, const expr_arguments *a)
 {
     (void)t;
-    return ad_gather(a->vars[0], (int)a->integers[0], indices_of(a->vars[1]));
+    return ad_gather(a->vars[0], whole(a, 0), indices_of(a->vars[1]));
 }
 
 static ad_var softmax_cross_entropy(ad_tape *t, const expr_arguments *a)

@@ -1,5 +1,5 @@
 /* gen_ops.c - reads ops.def where the preprocessor cannot reach: writes the header of operations,
- * the header of short names, and the table of the documentation
+ * the header of short names, the table of the documentation, and the operations as JavaScript
  *
  * A macro cannot define a macro, so the generic layer (numbers for variables, source sites,
  * left-to-right recording) is printed by this program at build time. */
@@ -28,6 +28,30 @@ static const struct row rows[] = {
 #include "ops.def"
 };
 #undef op
+
+/* The same in JavaScript: `lib` has the functions of C's library and of special.h, by their names.
+ */
+#undef F
+#undef S
+#undef V
+#undef OP1
+#undef OP2
+#undef OP3
+#define F(f)                              lib.f
+#define S(f)                              lib.f
+#define V(f)                              ops.f.value
+#define op(f, ...)                        ops.f.value(__VA_ARGS__)
+#define NO                                0
+#define OP1(name, ia, val, da, kink, doc) {TEXT_(name), 1, TEXT(val), {TEXT(da), "", ""}, doc},
+#define OP2(name, ia, ib, val, da, db, kink, doc)                                                  \
+    {TEXT_(name), 2, TEXT(val), {TEXT(da), TEXT(db), ""}, doc},
+#define OP3(name, ia, ib, ic, val, da, db, dc, kink, doc)                                          \
+    {TEXT_(name), 3, TEXT(val), {TEXT(da), TEXT(db), TEXT(dc)}, doc},
+static const struct row javascript_rows[] = {
+#include "ops.def"
+};
+#undef op
+#undef NO
 
 #define BLOCK(name, arguments, doc) {TEXT_(name), arguments, doc},
 static const struct {
@@ -215,6 +239,23 @@ static void print_markdown(void)
                blocks[i].arguments, blocks[i].doc);
 }
 
+/* Every row stands on a line of its own, so that who needs a few can pick them. */
+static void print_javascript(void)
+{
+    static const char *const arguments[] = {"", "a", "a, b", "a, b, c"};
+    puts("// ops.js - made from ops.def by gen_ops.c: each row's value, and the cotangents of its "
+         "arguments given that of y");
+    puts("const ops = {};");
+    for (int i = 0; i < N_ROWS; i++) {
+        const struct row *r = &javascript_rows[i];
+        printf("ops.%s = {value: (%s) => %s, cotangents: [", r->name, arguments[r->arity],
+               r->value);
+        for (int k = 0; k < r->arity; k++)
+            printf("%s(g, y, %s) => %s", k ? ", " : "", arguments[r->arity], r->partial[k]);
+        puts("]};");
+    }
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "header";
@@ -224,6 +265,8 @@ int main(int argc, char **argv)
         print_short();
     else if (!strcmp(what, "markdown"))
         print_markdown();
+    else if (!strcmp(what, "javascript"))
+        print_javascript();
     else
         return 1;
     return 0;

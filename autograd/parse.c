@@ -1,7 +1,8 @@
 /* parse.c - reads a text as an expression, or says what is wrong with it
  *
- *     text        = [statement {BREAK statement}] [BREAK]
- *     statement   = name "=" expression | expression        the last one is the result
+ *     text        = {definition BREAK} statement [BREAK]      the last value is the result
+ *     definition  = name "=" expression
+ *     statement   = definition | expression
  *     expression  = a Pratt parser's, by binding power:
  *         10   == != < <= > >=    one of them, not in a row
  *         20   + -                from the left
@@ -22,6 +23,7 @@
 #include <string.h>
 
 enum { DEEPEST = 200, COMPARISON = 10, PREFIX = 40, POWER = 50 };
+#define LARGEST_INTEGER 9007199254740992. /* up to which doubles are all of them: 2^53 */
 
 typedef struct parser {
     const char *text;
@@ -31,6 +33,7 @@ typedef struct parser {
     int64_t *stack; /* arguments and elements that wait for their call or array */
     int64_t n, capacity;
     ad_parse_error *error;
+    bool defined; /* the last statement was a definition */
     bool failed;
 } parser;
 
@@ -38,15 +41,15 @@ typedef struct parser {
 
 static bool continues(char c) { return ((unsigned char)c & 0xC0) == 0x80; }
 
-static void place(const char *text, ad_parse_error *error)
+/* Line and column of byte `to`, from those of byte `from`. */
+static void walk(const char *text, int64_t from, int64_t to, int *line, int *column)
 {
-    error->line = error->column = 1;
-    for (int64_t i = 0; i < error->at; i++) {
-        if (text[i] == '\n') {
-            error->line++;
-            error->column = 1;
-        } else if (!continues(text[i])) {
-            error->column++;
+    for (; from < to; from++) {
+        if (text[from] == '\n') {
+            ++*line;
+            *column = 1;
+        } else if (!continues(text[from])) {
+            ++*column;
         }
     }
 }
@@ -63,10 +66,10 @@ wrong(parser *p, int64_t at, int64_t length, const char *format, ...)
     p->failed = true;
     va_list arguments;
     va_start(arguments, format);
-    *p->error = (ad_parse_error){.at = at, .length = length};
+    *p->error = (ad_parse_error){.at = at, .length = length, .line = 1, .column = 1};
     vsnprintf(p->error->text, sizeof p->error->text, format, arguments);
     va_end(arguments);
-    place(p->text, p->error);
+    walk(p->text, 0, at, &p->error->line, &p->error->column);
     return -1;
 }
 
@@ -92,8 +95,13 @@ static const char *here_for(const char *s)
                                            {"|", "abs(x)"},
                                            {"%", "fmod(a, b)"},
                                            {"!", "exp(lgamma(n + 1)) for a factorial"},
+                                           {"\xe2\x80\x90", "-"}, /* hyphens */
+                                           {"\xe2\x80\x91", "-"},
                                            {"\xe2\x80\x93", "-"}, /* dashes */
-                                           {"\xe2\x80\x94", "-"}};
+                                           {"\xe2\x80\x94", "-"},
+                                           {"\xc2\xb2", "^2"},
+                                           {"\xc2\xb3", "^3"},
+                                           {"\xe2\x88\x9a", "sqrt(x)"}};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
         if (strncmp(s, pairs[i][0], strlen(pairs[i][0])) == 0)
             return pairs[i][1];
@@ -103,7 +111,9 @@ static const char *here_for(const char *s)
 static int64_t unexpected(parser *p, const char *wanted)
 {
     const token t = p->now;
-    const char *here = here_for(p->text + t.at);
+    const char *here = t.kind == TOKEN_WRONG ? here_for(p->text + t.at) : NULL;
+    if (t.kind == SIGN('='))
+        return wrong(p, t.at, t.length, "'=' defines a name at the beginning; to compare write ==");
     if (here)
         return wrong(p, t.at, t.length, "'%.*s': write %s", SHOWN(p, t), here);
     return wrong(p, t.at, t.length, "'%.*s' where %s was expected", SHOWN(p, t), wanted);
@@ -113,10 +123,13 @@ static int64_t unexpected(parser *p, const char *wanted)
 
 static void advance(parser *p)
 {
-    p->before = p->now;
+    const token before = p->before = p->now;
     do
         p->now = token_at(p->text, p->now.at + p->now.length);
-    while (p->brackets && p->now.kind == TOKEN_BREAK && p->now.line);
+    while (p->brackets && p->now.kind == TOKEN_BREAK && p->now.newline);
+    p->now.line = before.line;
+    p->now.column = before.column;
+    walk(p->text, before.at, p->now.at, &p->now.line, &p->now.column);
 }
 
 static bool take(parser *p, int kind)
@@ -127,12 +140,16 @@ static bool take(parser *p, int kind)
     return true;
 }
 
-static int64_t span(parser *p, int64_t node, int64_t at)
+/* A node's place: from a token on, to the last one that was taken. */
+static int64_t span(parser *p, int64_t node, const token *from)
 {
     if (node < 0)
         return out_of_memory(p);
-    p->e->nodes[node].at = at;
-    p->e->nodes[node].length = p->before.at + p->before.length - at;
+    expr_node *n = &p->e->nodes[node];
+    n->at = from->at;
+    n->length = p->before.at + p->before.length - from->at;
+    n->line = from->line;
+    n->column = from->column;
     return node;
 }
 
@@ -169,7 +186,7 @@ static int64_t elements(parser *p)
     return p->n - before;
 }
 
-static bool close(parser *p, char bracket, const token *opened)
+static bool close(parser *p, char bracket, const token *opened, const char *wanted)
 {
     p->brackets--;
     if (take(p, SIGN(bracket)))
@@ -179,7 +196,7 @@ static bool close(parser *p, char bracket, const token *opened)
         wrong(p, opened->at, 1, "'%c' is not closed: '%c' is missing", p->text[opened->at],
               bracket);
     else
-        unexpected(p, bracket == ')' ? "',' or ')'" : "',' or ']'");
+        unexpected(p, wanted);
     return false;
 }
 
@@ -195,7 +212,7 @@ static int64_t unknown_function(parser *p, const token *name)
 {
     char word[64] = "";
     const char *best = NULL;
-    if (name->length < (int64_t)sizeof word) {
+    if (name->length > 1 && name->length < (int64_t)sizeof word) {
         memcpy(word, p->text + name->at, (size_t)name->length);
         for (int i = 0; i < expr_function_count(); i++)
             ad_suggest(word, expr_function_at(i).name, &best);
@@ -214,7 +231,8 @@ static bool integers_fit(parser *p, const expr_function *f, const int64_t *argum
 {
     for (int k = f->vars; f->vars >= 0 && k < n; k++) {
         const expr_node *node = &p->e->nodes[arguments[k]];
-        if (node->kind != AD_EXPRESSION_NUMBER || node->number != (double)(int64_t)node->number) {
+        if (node->kind != AD_EXPRESSION_NUMBER || fabs(node->number) > LARGEST_INTEGER ||
+            node->number != trunc(node->number)) {
             wrong(p, node->at, node->length, "%s: argument %d must be an integer: %s", f->name,
                   k + 1, f->usage);
             return false;
@@ -247,13 +265,13 @@ static int64_t call(parser *p, const token *name)
     open(p);
     if (p->now.kind != SIGN(')'))
         n = elements(p);
-    if (n < 0 || !close(p, ')', &opened))
+    if (n < 0 || !close(p, ')', &opened, "',' or ')'"))
         return -1;
     const expr_function f = expr_function_at(function);
     if (!arguments_fit(p, &f, name, (int)n))
         return -1;
     p->n -= n;
-    return span(p, expr_call(p->e, function, (int)n, p->stack + p->n), name->at);
+    return span(p, expr_call(p->e, function, (int)n, p->stack + p->n), name);
 }
 
 static int64_t name(parser *p)
@@ -275,7 +293,7 @@ static int64_t name(parser *p)
         return wrong(p, t.at, t.length, "'%.*s' is a function: write %.*s(...)", SHOWN(p, t),
                      SHOWN(p, t));
     p->e->free[i] = true;
-    return span(p, expr_leaf(p->e, i), t.at);
+    return span(p, expr_leaf(p->e, i), &t);
 }
 
 /* [a, b] is a vector, [a, b; c, d] a matrix: rows of equal length. */
@@ -298,10 +316,10 @@ static int64_t array(parser *p)
         n += row;
         rows++;
     } while (take(p, TOKEN_BREAK));
-    if (!close(p, ']', &opened))
+    if (!close(p, ']', &opened, "',', ';' or ']'"))
         return -1;
     p->n -= n;
-    return span(p, expr_array(p->e, rows > 1 ? rows : 0, (int)n, p->stack + p->n), opened.at);
+    return span(p, expr_array(p->e, rows > 1 ? rows : 0, (int)n, p->stack + p->n), &opened);
 }
 
 static int64_t no_operand(parser *p)
@@ -314,10 +332,12 @@ static int64_t no_operand(parser *p)
 static int64_t number(parser *p)
 {
     const token t = p->now;
-    if (t.number - t.number != 0)
+    if (isnan(t.number))
+        return out_of_memory(p);
+    if (isinf(t.number))
         return wrong(p, t.at, t.length, "'%.*s' is larger than any double", SHOWN(p, t));
     advance(p);
-    return span(p, expr_number(p->e, t.number), t.at);
+    return span(p, expr_number(p->e, t.number), &t);
 }
 
 static int64_t negative(parser *p)
@@ -329,9 +349,15 @@ static int64_t negative(parser *p)
         return -1;
     expr_node *node = &p->e->nodes[a];
     if (node->kind != AD_EXPRESSION_NUMBER || node->defined)
-        return span(p, expr_call(p->e, AD_OP_neg, 1, &a), minus.at);
+        return span(p, expr_call(p->e, AD_OP_neg, 1, &a), &minus);
     node->number = -node->number;
-    return span(p, a, minus.at);
+    return span(p, a, &minus);
+}
+
+static int64_t stray_comma(parser *p)
+{
+    return wrong(p, p->now.at, p->now.length,
+                 "',' stands between arguments; a vector is [1, 2], and the point of a number '.'");
 }
 
 static int64_t bracket(parser *p)
@@ -339,7 +365,9 @@ static int64_t bracket(parser *p)
     const token opened = p->now;
     open(p);
     const int64_t node = expression(p, 0);
-    return node >= 0 && close(p, ')', &opened) ? node : -1;
+    if (node >= 0 && p->now.kind == SIGN(','))
+        return stray_comma(p);
+    return node >= 0 && close(p, ')', &opened, "')'") ? node : -1;
 }
 
 static int64_t operand(parser *p)
@@ -381,8 +409,7 @@ static const struct {
                  {SIGN('^'), AD_OP_pow, POWER}};
 enum { OPERATORS = sizeof operators / sizeof *operators };
 
-/* A square and an integer power have rules of their own, which hold for negative bases, too. */
-static int power_for(const expr_node *exponent)
+int expr_power_for(const expr_node *exponent)
 {
     const double n = exponent->number;
     if (exponent->kind != AD_EXPRESSION_NUMBER || exponent->defined ||
@@ -391,14 +418,16 @@ static int power_for(const expr_node *exponent)
     return n == 2 ? AD_OP_square : AD_OP_powi;
 }
 
-static int64_t combine(parser *p, int function, int64_t a, int64_t b, int64_t at)
+static int64_t combine(parser *p, int function, int64_t a, int64_t b, const token *from)
 {
     if (function == AD_OP_pow)
-        function = power_for(&p->e->nodes[b]);
+        function = expr_power_for(&p->e->nodes[b]);
     if (function == NO_FUNCTION)
         function = expr_function_named("matmul", 6);
+    if (function == AD_OP_square)
+        p->e->n--; /* the exponent, which was read last */
     return span(p, expr_call(p->e, function, function == AD_OP_square ? 1 : 2, (int64_t[]){a, b}),
-                at);
+                from);
 }
 
 static bool begins_operand(const token *t)
@@ -412,7 +441,7 @@ static int64_t product_missing(parser *p)
 {
     const token a = p->before, b = p->now;
     const int64_t length = b.at + b.length - a.at;
-    const char *between = b.separated ? " " : "";
+    const char *between = b.at > a.at + a.length ? " " : "";
     if (a.kind == SIGN(')') || a.kind == SIGN(']') || b.kind == SIGN('(') || b.kind == SIGN('['))
         return wrong(p, a.at, length, "'%.*s%s%.*s': write %.*s*%.*s for a product", SHOWN(p, a),
                      between, SHOWN(p, b), SHOWN(p, a), SHOWN(p, b));
@@ -431,9 +460,9 @@ static int operator_at(const token *t)
 /* An operand, and the operators behind it that bind more than `power`. */
 static int64_t expression(parser *p, int power)
 {
-    const int64_t at = p->now.at;
+    const token from = p->now;
     if (p->depth == DEEPEST)
-        return wrong(p, at, p->now.length, "nested more than %d deep: use definitions", DEEPEST);
+        return wrong(p, from.at, from.length, "nested more than %d deep: use definitions", DEEPEST);
     p->depth++;
     int64_t left = operand(p);
     while (left >= 0) {
@@ -445,7 +474,7 @@ static int64_t expression(parser *p, int power)
         advance(p);
         const int binding = operators[i].power;
         const int64_t right = expression(p, binding == POWER ? PREFIX - 1 : binding);
-        left = right < 0 ? -1 : combine(p, operators[i].function, left, right, at);
+        left = right < 0 ? -1 : combine(p, operators[i].function, left, right, &from);
         if (left >= 0 && binding == COMPARISON && operator_at(&p->now) >= 0 &&
             operators[operator_at(&p->now)].power == COMPARISON)
             left =
@@ -483,20 +512,21 @@ static int definition(parser *p)
 
 static int64_t statement(parser *p)
 {
+    const token begins = p->now;
     const int name = definition(p);
+    p->defined = name >= 0;
     if (name < -1)
         return -1;
     int64_t node = expression(p, 0);
     if (node < 0)
         return -1;
-    if (p->now.kind == SIGN('='))
-        return wrong(p, p->now.at, p->now.length,
-                     "'=' defines a name at the beginning; to compare write ==");
+    if (name >= 0 && p->e->free[name])
+        return wrong(p, begins.at, begins.length, "'%.*s' is in its own definition",
+                     SHOWN(p, begins));
     if (p->now.kind == SIGN(')') || p->now.kind == SIGN(']'))
         return wrong(p, p->now.at, p->now.length, "'%.*s' closes nothing", SHOWN(p, p->now));
     if (p->now.kind == SIGN(','))
-        return wrong(p, p->now.at, p->now.length,
-                     "',' stands between arguments; the point of a number is '.'");
+        return stray_comma(p);
     if (p->now.kind != TOKEN_END && p->now.kind != TOKEN_BREAK)
         return unexpected(p, "an operator or the end");
     if (name >= 0)
@@ -514,23 +544,21 @@ static void skip_breaks(parser *p)
 
 static void text(parser *p)
 {
-    p->now = (token){.kind = TOKEN_BREAK};
+    p->now = (token){.kind = TOKEN_BREAK, .line = 1, .column = 1};
     skip_breaks(p);
     if (p->now.kind == TOKEN_END)
         wrong(p, p->now.at, 0, "the text is empty: an expression was expected");
     while (!p->failed && p->now.kind != TOKEN_END) {
+        const token begins = p->now;
         p->e->result = statement(p);
+        const token last = p->before;
         skip_breaks(p);
+        /* as where a sum was broken into lines without brackets */
+        if (!p->failed && p->now.kind != TOKEN_END && !p->defined)
+            wrong(p, begins.at, last.at + last.length - begins.at,
+                  "this value is not used: give it a name, or put brackets around an expression of "
+                  "several lines");
     }
-}
-
-static bool keep_text(ad_expression *e, const char *from)
-{
-    const size_t n = strlen(from) + 1;
-    e->text = memory_take(context_or_default(NULL), n);
-    if (e->text)
-        memcpy(e->text, from, n);
-    return e->text != NULL;
 }
 
 ad_expression *ad_parse(const char *from, ad_parse_error *error)
@@ -538,12 +566,9 @@ ad_expression *ad_parse(const char *from, ad_parse_error *error)
     ad_parse_error unread;
     parser p = {.text = from, .error = error ? error : &unread};
     *p.error = (ad_parse_error){0};
-    if (!from) {
-        snprintf(p.error->text, sizeof p.error->text, "the text is NULL");
-        return NULL;
-    }
-    p.e = expr_new();
-    if (!p.e || !keep_text(p.e, from))
+    if (!from)
+        wrong(&p, 0, 0, "the text is NULL");
+    else if (!(p.e = expr_new()))
         out_of_memory(&p);
     else
         text(&p);

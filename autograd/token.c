@@ -7,6 +7,7 @@
 #define AD_PLAIN
 #include "token.h"
 #include "expression.h"
+#include <float.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +22,7 @@ static const alias aliases[] = {
     {"\xe2\x88\x92", SIGN('-')},        /* − minus */
     {"\xc2\xb7", SIGN('*')},            /* · middle dot */
     {"\xe2\x8b\x85", SIGN('*')},        /* ⋅ dot operator */
+    {"\xe2\x88\x97", SIGN('*')},        /* ∗ asterisk operator */
     {"\xc3\x97", SIGN('*')},            /* × */
     {"\xc3\xb7", SIGN('/')},            /* ÷ */
     {"\xe2\x89\xa4", TOKEN_LESS_EQUAL}, /* ≤ */
@@ -29,13 +31,19 @@ static const alias aliases[] = {
     {"\xc2\xa0", 0},     /* a blank that does not break */
     {"\xe2\x80\x89", 0}, /* a thin one */
     {"\xe2\x80\xaf", 0}, /* a thin one that does not break */
+    {"\xef\xbb\xbf", 0}, /* the mark at the beginning of a file */
+    {"\xe2\x80\x90", TOKEN_WRONG},
+    {"\xe2\x80\x91", TOKEN_WRONG}, /* hyphens */
     {"\xe2\x80\x93", TOKEN_WRONG},
     {"\xe2\x80\x94", TOKEN_WRONG}, /* dashes */
+    {"\xc2\xb2", TOKEN_WRONG},     /* ² */
+    {"\xc2\xb3", TOKEN_WRONG},     /* ³ */
+    {"\xe2\x88\x9a", TOKEN_WRONG}, /* √ */
 };
 
 static const alias *alias_at(const char *text)
 {
-    for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++)
+    for (size_t i = 0; (unsigned char)*text >= 0x80 && i < sizeof aliases / sizeof *aliases; i++)
         if (strncmp(text, aliases[i].text, strlen(aliases[i].text)) == 0)
             return &aliases[i];
     return NULL;
@@ -117,7 +125,9 @@ double expr_read_number(const char *text, size_t length)
 void expr_write_number(char text[EXPR_NUMBER_TEXT], double number)
 {
     char point[8];
-    for (int digits = 1; digits <= 17; digits++) {
+    /* %g leaves out zeros at the end, and 15 digits are certain, but for the very smallest numbers:
+     * more come out only where they are needed, and 100 is not 1e+02. */
+    for (int digits = fabs(number) < DBL_MIN ? 1 : 15; digits <= 17; digits++) {
         snprintf(text, EXPR_NUMBER_TEXT, "%.*g", digits, number);
         if (strtod(text, NULL) == number)
             break;
@@ -181,7 +191,7 @@ static token read_token(const char *s, int64_t at)
     if (two.kind)
         return two;
     if (*s == ';' || *s == '\n')
-        return (token){.kind = TOKEN_BREAK, .at = at, .length = 1, .line = *s == '\n'};
+        return (token){.kind = TOKEN_BREAK, .at = at, .length = 1, .newline = *s == '\n'};
     return (token){
         .kind = strchr("+-*/@^()[],=<>", *s) ? SIGN(*s) : TOKEN_WRONG, .at = at, .length = 1};
 }
@@ -189,7 +199,5 @@ static token read_token(const char *s, int64_t at)
 token token_at(const char *text, int64_t at)
 {
     const int64_t begins = skip_blanks(text, at);
-    token t = read_token(text + begins, begins);
-    t.separated = begins > at;
-    return t;
+    return read_token(text + begins, begins);
 }

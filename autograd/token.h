@@ -21,8 +21,8 @@ typedef struct token {
     int kind;
     int64_t at, length;
     double number;
-    bool line;      /* of a TOKEN_BREAK: it is the end of a line */
-    bool separated; /* there is a blank before it */
+    bool newline;     /* of a TOKEN_BREAK: it is the end of a line */
+    int line, column; /* its place for people, which the parser counts */
 } token;
 
 /* The token at or after byte `at`. Operators of Unicode are those that they stand for. */
