@@ -579,8 +579,9 @@ AD_API const char *ad_expression_name(const ad_expression *expression, int i);
  * memory. */
 AD_API size_t ad_expression_text(const ad_expression *expression, char *to, size_t size);
 
-/* Its derivative with respect to a name, as an expression, simplified; for elementwise operations
- * on scalars. NULL and the reason in *error, which may be a NULL pointer. */
+/* Its derivative with respect to a name, as an expression, simplified, with e as Euler's number;
+ * for elementwise operations on scalars. NULL and the reason in *error, which may be a NULL
+ * pointer. */
 AD_API ad_expression *ad_expression_derivative(const ad_expression *expression, const char *name,
                                                ad_parse_error *error);
 /* The expression of a scalar on a tape in terms of inputs by their names; NULL: not of elementwise

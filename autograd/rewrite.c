@@ -20,6 +20,7 @@ typedef struct rewrite {
 
 static const rewrite table[] = {
     /* edges of domains */
+    {"where((e == 0)*(b >= 0), 0, log(e))", "1", false},      /* e^b */
     {"where((a == 0)*(b >= 0), 0, log(a))", "log(a)", false}, /* pow */
     {"where((a == 0)*(b <= 0), 0, log(b))", "log(b)", false}, /* xlogy */
     {"max(a <= b, b != b)", "a <= b", false},                 /* fmin */
@@ -51,6 +52,7 @@ typedef struct rewriter {
     ad_expression *to;
     int64_t *moved; /* where a node is now */
     bool *depends;  /* on the seed */
+    bool euler;     /* e is a number */
     ad_expression *patterns[TABLE], *replacements[TABLE];
     int64_t bound[VARIABLES]; /* the nodes that the names of a pattern stand for; -1: none yet */
 } rewriter;
@@ -61,6 +63,9 @@ typedef struct rewriter {
 static bool matches(rewriter *r, const ad_expression *pattern, int64_t p, int64_t node)
 {
     const expr_node *want = &pattern->nodes[p], *have = &r->from->nodes[node];
+    if (want->kind == AD_EXPRESSION_NAME && strcmp(pattern->names[want->name], "e") == 0)
+        return r->euler && have->kind == AD_EXPRESSION_NAME &&
+               strcmp(r->from->names[have->name], "e") == 0;
     if (want->kind == AD_EXPRESSION_NAME) {
         int64_t *bound = &r->bound[want->name];
         *bound = *bound < 0 ? node : *bound;
@@ -182,7 +187,7 @@ ad_expression *expr_rewritten(const expr_recorded *recorded)
     const ad_context *c = context_or_default(NULL);
     const ad_expression *e = recorded->e;
     const size_t n = (size_t)e->n, bytes = n * sizeof(int64_t);
-    rewriter r = {.from = e};
+    rewriter r = {.from = e, .euler = recorded->euler};
     r.to = expr_with_names_of(e);
     r.moved = memory_take(c, bytes);
     r.depends = memory_take(c, n);

@@ -153,6 +153,7 @@ static bool read_back(derivation *d, expr_recorded *recorded)
         return false;
     recorded->last = d->raw->n;
     recorded->e = d->raw;
+    recorded->euler = d->name < 0 || strcmp(d->e->names[d->name], "e") != 0;
     return add_up(d);
 }
 
@@ -188,8 +189,7 @@ static int place_of(const ad_expression *e, const char *name)
     return -1;
 }
 
-/* pi and e are names like others here, for an environment may say what they are: the derivative of
- * e^x is e^x*log(e). What a definition names is no name to derive by: the derivative is 0, as for
+/* What a definition names is no name to derive by: the derivative is 0, as for
  * every name that the expression does not have. The arrays are smaller than the nodes themselves:
  * their sizes cannot overflow. */
 ad_expression *ad_expression_derivative(const ad_expression *e, const char *name,

@@ -17,6 +17,7 @@ typedef struct expr_recorded {
     const ad_expression *e;
     int64_t seed;        /* the number 1 that stands for the cotangent of the result */
     int64_t first, last; /* the rules recorded those from first to before last */
+    bool euler;          /* e is Euler's number, and not what it is derived by */
 } expr_recorded;
 
 /* The same with operations that only rules use written as everyone else does. */

@@ -11,10 +11,6 @@
 
 #include <stdlib.h>
 
-#ifndef EXAMPLES_DATA
-#define EXAMPLES_DATA "examples/data"
-#endif
-
 enum { PIXELS = 64, CLASSES = 10 };
 
 /* ---- what is updated when ------------------------------------------------------------------- */
@@ -505,7 +501,7 @@ int main(int argc, char **argv)
     nn_error error = {0};
     lesson_begin(&l, "batches", "One example a step, some, or all");
     show_names(&l);
-    read_digits(&d, argc > 2 ? argv[2] : EXAMPLES_DATA, &error);
+    read_digits(&d, argc > 2 ? argv[2] : lesson_data(), &error);
     if (lesson_ok(&l, error.status, error.text)) {
         show_gradients(&l, d.train);
         show_training(&l, ways, d.train);

@@ -8,6 +8,8 @@
 
 #include <tapegrad/nn.h>
 
+#include "lesson.h"
+
 enum { SEEDS = 5, EPOCHS = 40 };
 
 static double one_seed(const nn_data *all, uint64_t seed, nn_error *error)
@@ -39,7 +41,7 @@ int main(int argc, char **argv)
 {
     nn_error error = {0};
     char path[4096];
-    snprintf(path, sizeof path, "%s/digits.csv", argc > 1 ? argv[1] : EXAMPLES_DATA);
+    snprintf(path, sizeof path, "%s/digits.csv", argc > 1 ? argv[1] : lesson_data());
     nn_data *all = nn_read_csv(path, &(nn_csv_config){.dtype = AD_F32}, &error);
     double mean = 0;
     puts("Handwritten digits, 8x8 dots each: a fifth of the 1797 is kept for the test, a network\n"

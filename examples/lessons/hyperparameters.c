@@ -11,10 +11,6 @@
  * has chosen. */
 #include "lesson.h"
 
-#ifndef EXAMPLES_DATA
-#define EXAMPLES_DATA "examples/data"
-#endif
-
 enum { PIXELS = 64, CLASSES = 10, EPOCHS = 8, RATE = 0, BATCH, UNITS, COUNT, TRIALS = 45 };
 
 /* ---- a trial -------------------------------------------------------------------------------- */
@@ -323,7 +319,7 @@ int main(int argc, char **argv)
     lesson l;
     nn_error error = {0};
     lesson_begin(&l, "hyperparameters", "Hyperparameters, validation and test");
-    read_digits(grid.part, argc > 2 ? argv[2] : EXAMPLES_DATA, &error);
+    read_digits(grid.part, argc > 2 ? argv[2] : lesson_data(), &error);
     for (int i = 0; i < 3; i++)
         random.part[i] = grid.part[i];
     if (lesson_ok(&l, error.status, error.text)) {

@@ -416,7 +416,7 @@ int main(int argc, char **argv)
          "  is the rest.");
     show_zeros(&l);
     show_many_inputs(&l);
-    if (read_digits(&l, argc > 2 ? argv[2] : EXAMPLES_DATA, part)) {
+    if (read_digits(&l, argc > 2 ? argv[2] : lesson_data(), part)) {
         show_sigmoids(&l, part);
         show_deep(&l, part, argc > 1 ? argv[1] : "initialisation.svg");
     }

@@ -9,6 +9,8 @@
 
 #include <tapegrad/nn.h>
 
+#include "lesson.h"
+
 enum { ROUNDS = 10, FOLDS = 5, EPOCHS = 60 };
 
 /* Trains on one part and gives the accuracy on the other. The scaler sees the training part only:
@@ -37,7 +39,7 @@ int main(int argc, char **argv)
 {
     nn_error error = {0};
     char path[4096];
-    snprintf(path, sizeof path, "%s/iris.csv", argc > 1 ? argv[1] : EXAMPLES_DATA);
+    snprintf(path, sizeof path, "%s/iris.csv", argc > 1 ? argv[1] : lesson_data());
     nn_data *all = nn_read_csv(path, NULL, &error);
     double mean = 0;
     puts("Irises, 50 of each of three species, told apart by four lengths: every flower is tested\n"

@@ -18,6 +18,10 @@ typedef struct lesson {
     int slides, slipped; /* that slides give, and those of them that are not right */
 } lesson;
 
+/* The folder with digits.csv and the others: of the sources, or, where those are gone, as
+ * installed. */
+const char *lesson_data(void);
+
 void lesson_begin(lesson *l, const char *name, const char *title);
 /* The verdict on all: a line, and main's exit status. */
 int lesson_end(const lesson *l);

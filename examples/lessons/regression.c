@@ -11,6 +11,8 @@
 
 #include <tapegrad/nn.h>
 
+#include "lesson.h"
+
 enum { FOLDS = 10, INPUTS = 3, SEED = 1 };
 
 typedef struct candidate {
@@ -85,7 +87,7 @@ int main(int argc, char **argv)
     nn_error error = {0};
     char path[4096];
     static const char *const skip[] = {"male", NULL};
-    snprintf(path, sizeof path, "%s/penguins.csv", argc > 1 ? argv[1] : EXAMPLES_DATA);
+    snprintf(path, sizeof path, "%s/penguins.csv", argc > 1 ? argv[1] : lesson_data());
     nn_data *all = nn_read_csv(path, &(nn_csv_config){.regression = true, .skip = skip}, &error);
     candidate linear = {"linear least squares", 0, .fit = {.optimizer = nn_lbfgs(), .epochs = 100}};
     candidate net = {"16 units, tanh", 16, .fit = {.optimizer = nn_adam(.01), .epochs = 150}};
