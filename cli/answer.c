@@ -11,6 +11,7 @@
 
 #include "command.h"
 #include "point.h"
+#include "rule.h"
 
 enum { POINTS = 12, MOST_TERMS = 32, TEXT = 400 };
 
@@ -130,11 +131,14 @@ static int split(const ad_expression *e, const char *source, term *terms)
     return n;
 }
 
+/* Also writes them with no more brackets than they need. */
 static bool evaluate_terms(const answer *a, int n, term *terms)
 {
     for (int i = 0; i < n; i++) {
         ad_expression *e = ad_parse(terms[i].text, NULL);
         const bool good = e && evaluate(a, e, terms[i].at);
+        if (good)
+            ad_expression_text(e, terms[i].text, TEXT);
         ad_expression_free(e);
         if (!good)
             return false;
@@ -185,15 +189,6 @@ static void print_left_over(const answer *a, int n, const term *right, int m, co
 
 /* ---- the verdict ---- */
 
-static char *text_of(const ad_expression *e)
-{
-    const size_t room = ad_expression_text(e, NULL, 0) + 1;
-    char *text = malloc(room);
-    if (text)
-        ad_expression_text(e, text, room);
-    return text;
-}
-
 static int explain(answer *a, const ad_expression *right, const char *right_text,
                    const ad_expression *theirs, const char *their_text)
 {
@@ -217,7 +212,7 @@ static int compare(answer *a, const ad_expression *right, const ad_expression *t
                    const char *text, const char *their_text, const char *wrt)
 {
     double x[POINTS], y[POINTS];
-    char *right_text = text_of(right);
+    char *right_text = rule_text(right);
     for (int i = 0; i < POINTS; i++)
         a->tried[i] = true;
     if (!right_text || !evaluate(a, right, x) || !evaluate(a, theirs, y)) {

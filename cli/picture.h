@@ -14,8 +14,6 @@ bool picture_put(const trace *t, const trace_style *style, bool alone, FILE *to)
 
 /* Does the tape compute it as a row of ops.def, of scalars? Then its local partials are numbers. */
 bool picture_has_partials(const trace_node *n);
-/* A scalar's number; a tensor's elements where they are few, else its shape. */
-void picture_cell(const trace_node *n, const double *values, int digits, char out[PICTURE_CELL]);
 
 /* Operations by how often they occur; NULL when out of memory. */
 typedef struct picture_count {

@@ -35,12 +35,14 @@ static char *with_labels(const char *text, int n, const char *const *labels)
     return out;
 }
 
-static char *text_of(const ad_expression *e)
+char *rule_text(const ad_expression *e)
 {
-    const size_t room = ad_expression_text(e, NULL, 0) + 1;
-    char *text = malloc(room);
-    if (text)
-        ad_expression_text(e, text, room);
+    const size_t length = ad_expression_text(e, NULL, 0);
+    char *text = length ? malloc(length + 1) : NULL; /* 0: it had no memory */
+    if (text && ad_expression_text(e, text, length + 1) != length) {
+        free(text);
+        return NULL;
+    }
     return text;
 }
 
@@ -98,7 +100,7 @@ char *rule_formula(const char *operation, int n, const char *const *labels)
     if (!is_elementwise(operation) || n > 3)
         return call_text(operation, n, labels);
     ad_expression *e = row(operation, n, labels);
-    char *text = e ? text_of(e) : NULL, *out = text ? with_labels(text, n, labels) : NULL;
+    char *text = e ? rule_text(e) : NULL, *out = text ? with_labels(text, n, labels) : NULL;
     free(text);
     ad_expression_free(e);
     return out;
@@ -177,7 +179,7 @@ char *rule_partial(const char *operation, int n, int k, const char *const *label
         return structured_partial(operation, n, k, labels, result);
     ad_expression *e = row(operation, n, labels);
     ad_expression *d = e ? ad_expression_derivative(e, stand_ins[k], NULL) : NULL;
-    char *text = d ? text_of(d) : NULL, *out = text ? with_labels(text, n, labels) : NULL;
+    char *text = d ? rule_text(d) : NULL, *out = text ? with_labels(text, n, labels) : NULL;
     free(text);
     ad_expression_free(d);
     ad_expression_free(e);

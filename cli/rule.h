@@ -4,6 +4,10 @@
  * the library finds, and so can be none but the tape's. */
 #ifndef RULE_H
 #define RULE_H
+#include <tapegrad/ad.h>
+
+/* An expression as text. To be freed; NULL when out of memory. */
+char *rule_text(const ad_expression *e);
 
 enum { RULE_MOST = 8 }; /* arguments that are shown */
 

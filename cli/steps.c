@@ -231,7 +231,7 @@ static void value_reason(const trace *t, const step *s, int digits, char out[STE
 {
     const trace_node *n = &t->nodes[s->node];
     char cell[CELL];
-    teach_cell(n, n->value, digits, cell, sizeof cell);
+    trace_cell(n, n->value, 4, digits, cell, sizeof cell);
     append_node(out, n);
     if (n->is_input) {
         append(out, " is given: %s", cell);
@@ -288,7 +288,7 @@ static void append_total(char out[STEP_TEXT], const trace *t, const step *s, int
     const int left = s->of - s->nth;
     char cell[CELL];
     if (!left)
-        teach_cell(n, n->adjoint, digits, cell, sizeof cell);
+        trace_cell(n, n->adjoint, 4, digits, cell, sizeof cell);
     else
         trace_number(cell, s->total, digits);
     append(out, " on to %s", n->label);

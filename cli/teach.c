@@ -43,26 +43,3 @@ void teach_put(FILE *to, const char *text, int width, bool fill)
     for (int i = all; fill && i < width; i++)
         fputc(' ', to);
 }
-
-void teach_cell(const trace_node *n, const double *values, int digits, char *out, size_t size)
-{
-    enum { FEW = 4 };
-    char number[32];
-    size_t used = 0;
-    if (n->rank == 0) {
-        snprintf(out, size, "%s", trace_number(number, values[0], digits));
-        return;
-    }
-    const bool few = n->size <= FEW;
-    const int64_t count = few ? n->size : n->rank, last = n->shape[n->rank - 1];
-    for (int64_t i = 0; i < count && used < size; i++) {
-        const char *before = i == 0 ? few ? "[" : "(" : !few ? "," : i % last ? ", " : "; ";
-        if (few)
-            trace_number(number, values[i], digits);
-        else
-            snprintf(number, sizeof number, "%lld", (long long)n->shape[i]);
-        used += (size_t)snprintf(out + used, size - used, "%s%s", before, number);
-    }
-    if (used < size)
-        snprintf(out + used, size - used, few ? count ? "]" : "[]" : ")");
-}

@@ -12,7 +12,5 @@ int teach_width(const char *text);
 /* At most `width` letters of it, the last three "..." where it is cut; filled with blanks if asked.
  */
 void teach_put(FILE *to, const char *text, int width, bool fill);
-/* A scalar's number; a tensor's elements where they are few, else its shape. */
-void teach_cell(const trace_node *n, const double *values, int digits, char *out, size_t size);
 
 #endif

@@ -11,31 +11,6 @@
 
 /* ---- small things ---- */
 
-const char *trace_number(char out[32], double value, int digits)
-{
-    const double size = fabs(value);
-    if (isnan(value)) {
-        strcpy(out, "nan");
-    } else if (isinf(value)) {
-        strcpy(out, value > 0 ? "inf" : "-inf");
-    } else if (value != 0 && (size >= 1e9 || size < pow(10, -digits) * 100)) {
-        snprintf(out, 32, "%.*g", digits, value);
-    } else {
-        snprintf(out, 32, "%.*f", digits, value);
-        char *end = out + strlen(out);
-        while (strchr(out, '.') && (end[-1] == '0' || end[-1] == '.'))
-            if (*--end == '.') {
-                *end = 0;
-                break;
-            } else {
-                *end = 0;
-            }
-        if (strcmp(out, "-0") == 0)
-            strcpy(out, "0");
-    }
-    return out;
-}
-
 static char *copy(const char *text)
 {
     char *to = malloc(strlen(text) + 1);
@@ -113,6 +88,21 @@ static bool is_shown(const ad_node_info *info)
     return info->kind == AD_NODE_INPUT || info->kind == AD_NODE_OPERATION;
 }
 
+/* v for nodes, but where an input is called like one of them another letter. */
+static char free_letter(const ad_expression *e)
+{
+    for (const char *letter = "vuwnz"; *letter; letter++) {
+        bool taken = false;
+        for (int i = 0; i < ad_expression_name_count(e); i++) {
+            const char *name = ad_expression_name(e, i);
+            taken = taken || (*name == *letter && name[1] >= '0' && name[1] <= '9');
+        }
+        if (!taken)
+            return *letter;
+    }
+    return '_';
+}
+
 static bool number_nodes(maker *m)
 {
     trace *t = m->t;
@@ -122,6 +112,7 @@ static bool number_nodes(maker *m)
     if (!m->numbers || !t->nodes)
         return no_memory(m);
     t->scalars = true;
+    const char letter = free_letter(t->expression);
     for (int64_t i = 0; i < all; i++) {
         ad_node_info info;
         m->numbers[i] = -1;
@@ -137,7 +128,7 @@ static bool number_nodes(maker *m)
         n->size = ad_size(ad_node_var(t->tape, i));
         n->n_parents = n->is_input ? 0 : info.n_parents;
         t->scalars = t->scalars && info.rank == 0;
-        snprintf(n->name, sizeof n->name, "v%d", t->n);
+        snprintf(n->name, sizeof n->name, "%c%d", letter, t->n);
         strcpy(n->label, n->name);
     }
     t->result = m->numbers[t->result];
@@ -150,6 +141,9 @@ static bool name_nodes(maker *m)
     for (int i = 0; i < ad_expression_name_count(t->expression); i++) {
         const char *name = ad_expression_name(t->expression, i);
         trace_node *n = &t->nodes[m->numbers[ad_var_node(ad_env_get(m->env, name))]];
+        if (strlen(name) >= sizeof n->label)
+            return complain(m->wrong, "'%s': a trace has room for names of %d bytes", name,
+                            (int)sizeof n->label - 1);
         snprintf(n->label, sizeof n->label, "%s", name);
     }
     for (int64_t i = 0; i < ad_expression_node_count(t->expression); i++) {
@@ -157,7 +151,7 @@ static bool name_nodes(maker *m)
         if (ad_expression_node_at(t->expression, i, &info) || m->places[i] < 0)
             continue;
         const int number = m->numbers[m->places[i]];
-        if (number < 0 || t->nodes[number].defined_as)
+        if (number < 0 || t->nodes[number].defined_as || t->nodes[number].length)
             continue;
         t->nodes[number].at = info.at;
         t->nodes[number].length = info.length;
@@ -243,12 +237,13 @@ static bool choose_wrt(maker *m)
         const size_t length = strcspn(list, ",");
         int found = -1;
         for (int i = 0; i < t->n; i++)
-            if (t->nodes[i].is_input && strlen(t->nodes[i].label) == length &&
-                memcmp(t->nodes[i].label, list, length) == 0)
+            if (t->nodes[i].is_input && !t->nodes[i].is_wrt &&
+                strlen(t->nodes[i].label) == length && memcmp(t->nodes[i].label, list, length) == 0)
                 found = i;
         if (found < 0)
-            return complain(m->wrong, "--wrt: '%.*s' is no input of '%s'", (int)length, list,
-                            t->text);
+            return complain(m->wrong, "--wrt: '%.*s' is no input of '%s', or named twice",
+                            (int)length, list, t->text);
+        t->nodes[found].is_wrt = true;
         t->wrt[t->n_wrt++] = found;
         list += length + (list[length] == ',');
     }
@@ -363,7 +358,8 @@ int trace_contributions(const trace *t, int i, trace_contribution *out)
     for (int from = t->n - 1; from > i; from--)
         for (int k = 0; k < t->nodes[from].n_parents; k++)
             if (t->nodes[from].parents[k] == i) {
-                const double value = t->nodes[from].adjoint[0] * t->nodes[from].partials[k];
+                const double adjoint = t->nodes[from].adjoint[0];
+                const double value = adjoint == 0 ? 0 : adjoint * t->nodes[from].partials[k];
                 if (out)
                     out[n] = (trace_contribution){from, k, value};
                 n++;

@@ -58,5 +58,10 @@ void trace_free(trace *t);
 int trace_contributions(const trace *t, int i, trace_contribution *out);
 /* One number, of as many decimals; "3.14e-9" where it is very small or large; "inf", "nan". */
 const char *trace_number(char out[32], double value, int digits);
+/* A scalar's number; a tensor's elements, "[1, 2; 3, 4]", or where there are more than `few` its
+ * shape, "(64,10)". */
+enum { TRACE_FEW = 6 };
+void trace_cell(const trace_node *n, const double *values, int few, int digits, char *out,
+                size_t size);
 
 #endif

@@ -54,7 +54,7 @@ static void put_name(const page *p, const char *name)
 static void put_cell(const page *p, const trace_node *n, const double *values)
 {
     char text[PICTURE_CELL];
-    picture_cell(n, values, p->style->digits, text);
+    trace_cell(n, values, TRACE_FEW, p->style->digits, text, PICTURE_CELL);
     markup_put(p->to, text);
 }
 
@@ -458,9 +458,9 @@ static void put_parents(page *p, const trace_node *n)
 static void put_tensor_texts(page *p, const trace_node *n)
 {
     char text[PICTURE_CELL];
-    picture_cell(n, n->value, p->style->digits, text);
+    trace_cell(n, n->value, TRACE_FEW, p->style->digits, text, PICTURE_CELL);
     put_text(p, "value_text", text);
-    picture_cell(n, n->adjoint, p->style->digits, text);
+    trace_cell(n, n->adjoint, TRACE_FEW, p->style->digits, text, PICTURE_CELL);
     put_text(p, "adjoint_text", text);
 }
 

@@ -1,6 +1,6 @@
 /* trace_latex.c - a trace as a LaTeX document: the table, the derivation, the graph
  *
- * It asks for nothing beyond amsmath, longtable and TikZ, and compiles with pdflatex. */
+ * It asks for nothing beyond amsmath and TikZ, and one run of pdflatex makes it. */
 #include "trace_latex.h"
 
 #include "formula_latex.h"
@@ -8,10 +8,9 @@
 static const char preamble[] = "\\documentclass[a4paper]{article}\n"
                                "\\usepackage[margin=2cm]{geometry}\n"
                                "\\usepackage[fleqn]{amsmath}\n"
-                               "\\usepackage{longtable,tikz}\n"
+                               "\\usepackage{tikz}\n"
                                "\\setlength{\\parindent}{0pt}\n"
                                "\\setlength{\\parskip}{6pt}\n"
-                               "\\setlength{\\LTleft}{0pt}\n"
                                "\\renewcommand{\\arraystretch}{1.3}\n"
                                "\\setlength{\\mathindent}{0pt}\n"
                                "\\allowdisplaybreaks[1]\n"
@@ -119,12 +118,9 @@ static bool put_row(const trace *t, int i, const columns *c, int digits, FILE *t
     return true;
 }
 
-static bool put_table(const trace *t, const columns *c, int digits, FILE *to)
+static bool put_table(const trace *t, const columns *c, int from, int end, int digits, FILE *to)
 {
-    /* longtable has the right widths in the second run only: it is for what needs it */
-    const bool is_long = t->n > (t->scalars ? ROWS : TALL_ROWS);
-    fputs(is_long ? "\n\\begin{longtable}{l" : "\n\\begin{tabular}{l", to);
-    fputs(c->expression ? "ll" : "", to);
+    fputs(c->expression ? "\n\\begin{tabular}{lll" : "\n\\begin{tabular}{l", to);
     for (int k = 0; k < c->n + c->adjoint; k++)
         fputc('l', to);
     fputs(c->expression ? "}\nnode & expression & value" : "}\nnode", to);
@@ -133,12 +129,23 @@ static bool put_table(const trace *t, const columns *c, int digits, FILE *to)
         latex_put_name(t->nodes[t->wrt[k]].label, NULL, to);
         fputc('$', to);
     }
-    fputs(c->adjoint ? " & adjoint \\\\\n" : " \\\\\n", to);
-    fputs(is_long ? "\\hline\n\\endhead\n" : "\\hline\n", to);
-    for (int i = 0; i < t->n; i++)
+    fputs(c->adjoint ? " & adjoint \\\\\n\\hline\n" : " \\\\\n\\hline\n", to);
+    for (int i = from; i < end; i++)
         if (!put_row(t, i, c, digits, to))
             return false;
-    fputs(is_long ? "\\end{longtable}\n" : "\\end{tabular}\n", to);
+    fputs("\\end{tabular}\n", to);
+    return true;
+}
+
+/* A table for each page: longtable would break by itself, but needs two runs of LaTeX. */
+static bool put_pages(const trace *t, const columns *c, int digits, FILE *to)
+{
+    const int rows = t->scalars ? ROWS : TALL_ROWS;
+    for (int from = 0; from < t->n; from += rows) {
+        const int end = t->n - from > rows ? from + rows : t->n;
+        if (!put_table(t, c, from, end, digits, to))
+            return false;
+    }
     return true;
 }
 
@@ -149,11 +156,11 @@ static bool put_tables(const trace *t, const trace_style *style, FILE *to)
     const columns all = {.expression = true,
                          .adjoint = style->mode != TRACE_FORWARD,
                          .n = tangents <= TANGENTS ? tangents : 0};
-    bool good = put_table(t, &all, style->digits, to);
+    bool good = put_pages(t, &all, style->digits, to);
     for (int k = 0; good && tangents > TANGENTS && k < tangents; k += 2 * TANGENTS) {
         const int left = tangents - k;
         const columns some = {.first = k, .n = left < 2 * TANGENTS ? left : 2 * TANGENTS};
-        good = put_table(t, &some, style->digits, to);
+        good = put_pages(t, &some, style->digits, to);
     }
     return good;
 }

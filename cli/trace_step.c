@@ -117,11 +117,11 @@ static void put_end(const walk *w, FILE *to)
 {
     char cell[CELL];
     const trace_node *y = &w->t->nodes[w->t->result];
-    teach_cell(y, y->value, w->style->digits, cell, sizeof cell);
+    trace_cell(y, y->value, 4, w->style->digits, cell, sizeof cell);
     fprintf(to, "the end: value %s", cell);
     for (int k = 0; k < w->t->n_wrt; k++) {
         const trace_node *x = &w->t->nodes[w->t->wrt[k]];
-        teach_cell(x, x->adjoint, w->style->digits, cell, sizeof cell);
+        trace_cell(x, x->adjoint, 4, w->style->digits, cell, sizeof cell);
         fprintf(to, ", d/d%s = %s", x->label, cell);
     }
     fputc('\n', to);
@@ -204,13 +204,13 @@ static void cell_text(const screen *c, int node, int column, char out[CELL])
         snprintf(out, CELL, *n->defined_as ? "%.60s = %.180s" : "%.0s%.180s", n->defined_as,
                  n->formula);
     else if (column == 2 && known(c->w, node))
-        teach_cell(n, n->value, digits, out, CELL);
+        trace_cell(n, n->value, 4, digits, out, CELL);
     else if (column == 3 && now->sweep == SWEEP_TANGENTS && n->is_input)
         strcpy(out, node == c->w->t->wrt[now->wrt] ? "1" : "0");
     else if (column == 3 && now->sweep == SWEEP_TANGENTS && last)
         trace_number(out, last->number, digits);
     else if (column == 3 && now->sweep == SWEEP_REVERSE && last && last->nth == last->of)
-        teach_cell(n, n->adjoint, digits, out, CELL);
+        trace_cell(n, n->adjoint, 4, digits, out, CELL);
     else if (column == 3 && now->sweep == SWEEP_REVERSE && last) {
         char number[32];
         snprintf(out, CELL, "%s + ...", n->rank ? "" : trace_number(number, last->total, digits));
@@ -238,8 +238,8 @@ static void measure(screen *c)
         c->width[j] = teach_width(text);
         for (int i = 0; i < c->w->t->n; i++) {
             if (j == 2)
-                teach_cell(&c->w->t->nodes[i], c->w->t->nodes[i].value, c->w->style->digits, text,
-                           CELL);
+                trace_cell(&c->w->t->nodes[i], c->w->t->nodes[i].value, 4, c->w->style->digits,
+                           text, CELL);
             else
                 cell_text(c, i, j, text);
             c->width[j] = teach_width(text) > c->width[j] ? teach_width(text) : c->width[j];

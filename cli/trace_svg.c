@@ -34,40 +34,6 @@ bool picture_has_partials(const trace_node *n)
     return false;
 }
 
-/* ---- texts ---- */
-
-static void put_shape(const trace_node *n, char *out, size_t size)
-{
-    size_t used = (size_t)snprintf(out, size, "(");
-    for (int i = 0; i < n->rank && used < size; i++)
-        used += (size_t)snprintf(out + used, size - used, "%s%lld", i ? "," : "",
-                                 (long long)n->shape[i]);
-    if (used < size)
-        snprintf(out + used, size - used, ")");
-}
-
-void picture_cell(const trace_node *n, const double *values, int digits, char out[PICTURE_CELL])
-{
-    enum { FEW = 6 };
-    char number[32];
-    if (n->rank == 0)
-        snprintf(out, PICTURE_CELL, "%s", trace_number(number, values[0], digits));
-    if (n->size > FEW)
-        put_shape(n, out, PICTURE_CELL);
-    if (n->rank == 0 || n->size > FEW)
-        return;
-    const int64_t columns = n->shape[n->rank - 1];
-    size_t used = (size_t)snprintf(out, PICTURE_CELL, "[");
-    for (int64_t i = 0; i < n->size && used < PICTURE_CELL; i++)
-        used += (size_t)snprintf(out + used, PICTURE_CELL - used, "%s%s",
-                                 i == 0             ? ""
-                                 : i % columns == 0 ? "; "
-                                                    : ", ",
-                                 trace_number(number, values[i], digits));
-    if (used < PICTURE_CELL)
-        snprintf(out + used, PICTURE_CELL - used, "]");
-}
-
 /* "v3 = h = sigmoid(v2)"; to be freed. */
 static char *node_text(const trace_node *n)
 {
@@ -130,7 +96,8 @@ int picture_depth(const trace *t)
 static void put_words(const trace *t, const trace_style *style, int inputs, FILE *to)
 {
     char value[PICTURE_CELL];
-    picture_cell(&t->nodes[t->result], t->nodes[t->result].value, style->digits, value);
+    trace_cell(&t->nodes[t->result], t->nodes[t->result].value, TRACE_FEW, style->digits, value,
+               PICTURE_CELL);
     fputs("<text class=\"heading\" x=\"16\" y=\"26\">", to);
     markup_put_most(to, t->text, 70);
     fprintf(to,
@@ -209,8 +176,8 @@ static bool measure_node(picture *p, int i)
     char value[PICTURE_CELL], adjoint[PICTURE_CELL], *text = node_text(n);
     if (!text)
         return false;
-    picture_cell(n, n->value, p->style->digits, value);
-    picture_cell(n, n->adjoint, p->style->digits, adjoint);
+    trace_cell(n, n->value, TRACE_FEW, p->style->digits, value, PICTURE_CELL);
+    trace_cell(n, n->adjoint, TRACE_FEW, p->style->digits, adjoint, PICTURE_CELL);
     const int numbers =
         8 + least(NUMBERS, most(LEAST, most(markup_length(value), markup_length(adjoint))));
     const int letters = most(numbers, least(FORMULA, markup_length(text)));
@@ -317,7 +284,7 @@ static void put_number(const picture *p, int i, const char *word, const double *
 {
     const layout_node *box = &p->l->nodes[i];
     char text[PICTURE_CELL];
-    picture_cell(&p->t->nodes[i], values, p->style->digits, text);
+    trace_cell(&p->t->nodes[i], values, TRACE_FEW, p->style->digits, text, PICTURE_CELL);
     fprintf(p->to, "<text class=\"word\" x=\"%g\" y=\"%g\">%s</text>",
             box->x - box->width / 2 + PAD, y, word);
     fprintf(p->to, "<text class=\"%s\" id=\"%s-%d\" x=\"%g\" y=\"%g\" text-anchor=\"end\">", word,
@@ -372,13 +339,13 @@ static void put_description(const picture *p)
             t->n);
     for (int i = 0; i < t->n; i++) {
         const trace_node *n = &t->nodes[i];
-        picture_cell(n, n->value, p->style->digits, text);
+        trace_cell(n, n->value, TRACE_FEW, p->style->digits, text, PICTURE_CELL);
         fprintf(p->to, " %s = ", n->name);
         markup_put(p->to, n->defined_as);
         fputs(*n->defined_as ? " = " : "", p->to);
         markup_put(p->to, n->formula);
         fprintf(p->to, " = %s", text);
-        picture_cell(n, n->adjoint, p->style->digits, text);
+        trace_cell(n, n->adjoint, TRACE_FEW, p->style->digits, text, PICTURE_CELL);
         if (shows_adjoint(p))
             fprintf(p->to, ", adjoint %s", text);
         fputs(i == t->result ? ", the result;" : i + 1 < t->n ? ";" : ".", p->to);

@@ -24,37 +24,6 @@ static void put(FILE *to, const char *text, int width)
         fputc(' ', to);
 }
 
-/* A scalar's number; a tensor's shape, with its elements where they are few. */
-static void cell(const trace_node *n, const double *values, int digits, char *out, size_t size)
-{
-    enum { FEW = 6 };
-    char number[32];
-    size_t used = 0;
-    if (n->rank == 0) {
-        snprintf(out, size, "%s", trace_number(number, values[0], digits));
-        return;
-    }
-    if (n->size > FEW) {
-        used += (size_t)snprintf(out, size, "(");
-        for (int i = 0; i < n->rank && used < size; i++)
-            used += (size_t)snprintf(out + used, size - used, "%s%lld", i ? "," : "",
-                                     (long long)n->shape[i]);
-        if (used < size)
-            snprintf(out + used, size - used, ")");
-        return;
-    }
-    const int64_t columns = n->rank > 1 ? n->shape[n->rank - 1] : n->size;
-    used += (size_t)snprintf(out, size, "[");
-    for (int64_t i = 0; i < n->size && used < size; i++)
-        used += (size_t)snprintf(out + used, size - used, "%s%s",
-                                 i == 0             ? ""
-                                 : i % columns == 0 ? "; "
-                                                    : ", ",
-                                 trace_number(number, values[i], digits));
-    if (used < size)
-        snprintf(out + used, size - used, "]");
-}
-
 /* May it stand in a product without brackets? */
 static bool is_factor(const char *symbol)
 {
@@ -136,7 +105,7 @@ static void column_text(const table *b, int i, int j, char out[CELL])
                                   : n->formula,
                  n && *n->defined_as ? n->formula : "");
     else if (j == 2 && n)
-        cell(n, n->value, digits, out, CELL);
+        trace_cell(n, n->value, TRACE_FEW, digits, out, CELL);
     else if (j == 2)
         strcpy(out, "value");
     else if (j < 3 + tangents && n)
@@ -144,7 +113,7 @@ static void column_text(const table *b, int i, int j, char out[CELL])
     else if (j < 3 + tangents)
         snprintf(out, CELL, "d/d%.60s", t->nodes[t->wrt[j - 3]].label);
     else if (n)
-        cell(n, n->adjoint, digits, out, CELL);
+        trace_cell(n, n->adjoint, TRACE_FEW, digits, out, CELL);
     else
         strcpy(out, adjoint_sign(b->style));
 }
@@ -216,7 +185,7 @@ static void put_gradient(const table *b)
     fputs("\ngradient", b->to);
     for (int k = 0; k < t->n_wrt; k++) {
         const trace_node *x = &t->nodes[t->wrt[k]];
-        cell(x, x->adjoint, b->style->digits, text, sizeof text);
+        trace_cell(x, x->adjoint, TRACE_FEW, b->style->digits, text, sizeof text);
         fprintf(b->to, "%s d/d%s = %s", k ? "," : " ", x->label, text);
     }
     fputc('\n', b->to);

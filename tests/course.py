@@ -35,7 +35,8 @@ class Case:
         self.picture = None
 
     def __str__(self):
-        return "%s:%d %s" % (os.path.join(*self.page.split(os.sep)[-2:]), self.line, self.picture or self.commands[0])
+        return "%s:%d %s" % (os.path.join(*self.page.split(os.sep)[-2:]), self.line,
+                             os.path.basename(self.picture) if self.picture else self.commands[0])
 
 
 def cases_of_page(path, lines):
@@ -67,13 +68,11 @@ def cases_of_page(path, lines):
 def run(case, tapegrad):
     """what its commands print, and the status: the largest of all"""
     output, status = b"", 0
-    # Only what is wrong goes to standard error, so that nothing of both can change places; a picture has nothing of it.
-    errors = subprocess.PIPE if case.picture else subprocess.STDOUT
     environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR")}
     with tempfile.TemporaryDirectory() as folder:
         for command in case.commands:
             ran = subprocess.run(["sh", "-c", 'tapegrad() { "$TAPEGRAD" "$@"; }\n' + command], stdin=subprocess.DEVNULL,
-                                 stdout=subprocess.PIPE, stderr=errors, cwd=folder, timeout=120, check=False,
+                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=folder, timeout=120, check=False,
                                  env=dict(environment, TAPEGRAD=tapegrad))
             output, status = output + ran.stdout, max(status, ran.returncode)
     return output, status
