@@ -208,14 +208,33 @@ static int explain(answer *a, const ad_expression *right, const char *right_text
     return STATUS_FAILED;
 }
 
+/* An answer may use names that the expression defines: with those definitions before it. NULL where
+ * there are none, or the answer has its own. */
+static ad_expression *with_definitions(const ad_expression *e, const char *against)
+{
+    char *text = rule_text(e), *last = NULL, *whole = NULL;
+    for (char *c = text; c && (c = strstr(c, "; ")); c += 2)
+        last = c;
+    if (last && (whole = malloc((size_t)(last - text) + strlen(against) + 3)))
+        sprintf(whole, "%.*s; %s", (int)(last - text), text, against);
+    ad_expression *y = whole ? ad_parse(whole, NULL) : NULL;
+    free(whole);
+    free(text);
+    return y;
+}
+
 static int compare(answer *a, const ad_expression *right, const ad_expression *theirs,
                    const char *text, const char *their_text, const char *wrt)
 {
     double x[POINTS], y[POINTS];
     char *right_text = rule_text(right);
+    ad_expression *whole = with_definitions(a->expression, their_text);
     for (int i = 0; i < POINTS; i++)
         a->tried[i] = true;
-    if (!right_text || !evaluate(a, right, x) || !evaluate(a, theirs, y)) {
+    const bool known =
+        right_text && evaluate(a, right, x) && evaluate(a, whole ? whole : theirs, y);
+    ad_expression_free(whole);
+    if (!known) {
         free(right_text);
         return usage_error("%s", *a->wrong ? a->wrong : "out of memory");
     }

@@ -116,11 +116,32 @@ static void note_partial(notes *s, const trace_node *n, const double args[3], in
             n->operation, doc);
 }
 
+/* Of a tensor the first element that is not finite. */
+static void note_tensor(notes *s, const trace_node *n)
+{
+    char text[32];
+    int64_t i = 0;
+    for (int k = 0; k < n->n_parents; k++)
+        for (int64_t j = 0; n->parents[k] >= 0 && j < s->t->nodes[n->parents[k]].size; j++)
+            if (!isfinite(s->t->nodes[n->parents[k]].value[j]))
+                return; /* it began before */
+    while (i < n->size && isfinite(n->value[i]))
+        i++;
+    if (i == n->size)
+        return;
+    begin(s, n);
+    if (s->to)
+        fprintf(s->to, ": element %lld is %s, of arguments that are finite\n", (long long)i,
+                trace_number(text, n->value[i], s->digits));
+}
+
 int trace_put_notes(const trace *t, int digits, FILE *to)
 {
     notes s = {.t = t, .digits = digits, .to = to};
     for (int i = 0; i < t->n; i++) {
         double args[3] = {0};
+        if (t->nodes[i].rank)
+            note_tensor(&s, &t->nodes[i]);
         if (!arguments_of(&s, &t->nodes[i], args))
             continue;
         note_value(&s, &t->nodes[i], args);
