@@ -563,7 +563,7 @@ static void text(parser *p)
 
 ad_expression *ad_parse(const char *from, ad_parse_error *error)
 {
-    ad_parse_error unread;
+    ad_parse_error unread = {0};
     parser p = {.text = from, .error = error ? error : &unread};
     *p.error = (ad_parse_error){0};
     if (!from)

@@ -416,7 +416,7 @@ static term call(normal *s, int function, int n, const term *a)
         return number_term(s, y);
     if (function == AD_OP_where && is_number(s, a[0]))
         return a[0].c.p != 0 ? a[1] : a[2];
-    form *children[3];
+    form *children[3] = {NULL};
     for (int k = 0; k < n; k++)
         children[k] = as_form(s, a[k]);
     if (function == AD_OP_where && children[1] == children[2])

@@ -196,7 +196,7 @@ ad_expression *ad_expression_derivative(const ad_expression *e, const char *name
                                         ad_parse_error *error)
 {
     const ad_context *c = context_or_default(NULL);
-    ad_parse_error unread;
+    ad_parse_error unread = {0};
     derivation d = {.e = e, .error = error ? error : &unread};
     *d.error = (ad_parse_error){0};
     if (!e || !name || !e->n) {

@@ -133,8 +133,9 @@ void expr_write_number(char text[EXPR_NUMBER_TEXT], double number)
             break;
     }
     const size_t n = locale_point(point);
-    char *there = n == 1 && *point == '.' ? NULL : strstr(text, (point[n] = 0, point));
-    if (there) {
+    point[n] = 0;
+    char *there = strstr(text, point);
+    if (there && strcmp(point, ".") != 0) {
         *there = '.';
         memmove(there + 1, there + n, strlen(there + n) + 1);
     }

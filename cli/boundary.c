@@ -107,11 +107,13 @@ static bool add_piece(plane *p, const double from[2], const double to[2])
     if (l->n + 3 > l->room) {
         const int room = 2 * l->room + 300;
         double *x = realloc(l->x, (size_t)room * sizeof *x);
-        l->x = x ? x : l->x;
-        double *y = realloc(l->y, (size_t)room * sizeof *y);
-        l->y = y ? y : l->y;
-        if (!x || !y)
+        if (!x)
             return no_memory(p);
+        l->x = x;
+        double *y = realloc(l->y, (size_t)room * sizeof *y);
+        if (!y)
+            return no_memory(p);
+        l->y = y;
         l->room = room;
     }
     const double *ends[3] = {from, to, (const double[]){NAN, NAN}};

@@ -49,7 +49,7 @@ static void choose_steps(contour_levels *l, double low, double high)
 static void choose_powers(contour_levels *l, double high)
 {
     static const double steps[] = {5, 2, 1};
-    double down[CONTOUR_MOST], power = pow(10, floor(log10(high)));
+    double down[CONTOUR_MOST] = {0}, power = pow(10, floor(log10(high)));
     for (; l->n < ABOUT; power /= 10)
         for (int i = 0; i < 3; i++)
             if (power * steps[i] <= high && l->n < ABOUT)

@@ -4,6 +4,7 @@
     cli_teaching.py TAPEGRAD [COMPILER]
 """
 
+import codecs
 import fcntl
 import math
 import os
@@ -129,14 +130,18 @@ class Terminal:
         self.program = subprocess.Popen([TAPEGRAD, *arguments], stdin=self.inner, stdout=self.inner,
                                         env={**others, "TERM": "xterm", **(environment or {})})
         self.seen = ""
+        self.letters = codecs.getincrementaldecoder("utf-8")()  # a read may end within a letter
 
     def wait(self, text, seconds=20):
         """Reads until the text has appeared since the last wait."""
         until = time.monotonic() + seconds
+        ended = False
         while text not in self.seen:
             if select.select([self.fd], [], [], .2)[0]:
-                self.seen += os.read(self.fd, 65536).decode()
-            elif time.monotonic() > until or self.program.poll() is not None:
+                self.seen += self.letters.decode(os.read(self.fd, 65536))
+            elif self.program.poll() is not None and not ended:
+                ended = True  # once more: its last words may have come just now
+            elif ended or time.monotonic() > until:
                 raise AssertionError(f"{text!r} did not appear in {self.seen!r}")
         before, _, self.seen = self.seen.partition(text)
         return before + text

@@ -553,7 +553,11 @@ static double gradient_at(const ad_expression *e, const double *at, int k)
     ad_var v[NAMES];
     ad_env *env = environment(t, at, v);
     ad_var y = ad_record_expression(env, e, NULL);
-    const double g = ad_backward(y) ? 0 : ad_grad(v[k]);
+    const double g = ad_backward(y) ? 0 : ad_grad(v[k]), one = 1, *seed = &one;
+    double tangent = g, *out = &tangent;
+    if (ad_var_node(y) >= 0 && !ad_jvp(1, &v[k], &seed, 1, &y, &out, 1) && isfinite(g) &&
+        !(fabs(tangent - g) <= 1e-9 * (1 + fabs(g))))
+        report("by %s: duals give %.17g, the reverse sweep %.17g", name_of[k], tangent, g);
     ad_env_free(env);
     ad_tape_free(t);
     return g;
