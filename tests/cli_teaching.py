@@ -120,6 +120,12 @@ def step_survives_what_is_not_finite():
 # ---- --step, on a terminal ----
 
 
+def hear_signals():
+    """Whoever runs the tests may ignore some, as nohup and shells in the background do."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Terminal:
     """The program on a terminal of its own, which outlives it."""
 
@@ -128,6 +134,7 @@ class Terminal:
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         others = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
         self.program = subprocess.Popen([TAPEGRAD, *arguments], stdin=self.inner, stdout=self.inner,
+                                        preexec_fn=hear_signals,
                                         env={**others, "TERM": "xterm", **(environment or {})})
         self.seen = ""
         self.letters = codecs.getincrementaldecoder("utf-8")()  # a read may end within a letter
