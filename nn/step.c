@@ -262,15 +262,23 @@ static ad_var record_loss(const nn_trainer *t, nn_recording *r, const ad_var *w,
     return loss;
 }
 
+/* The loss, penalties included, and its gradient; false when out of memory. */
+static bool record_gradient(const nn_trainer *t, nn_recording *r, handles *h)
+{
+    ad_var penalty;
+    if (!handles_new(h, t, r))
+        return false;
+    record_loss(t, r, h->w, &penalty);
+    ad_gradients(r->outputs[NN_OUT_LOSS], t->n, h->w, h->g);
+    return true;
+}
+
 static void recipe_step(nn_recording *r, void *user)
 {
     const nn_trainer *t = user;
     handles h;
-    ad_var penalty;
-    if (!handles_new(&h, t, r))
+    if (!record_gradient(t, r, &h))
         return;
-    record_loss(t, r, h.w, &penalty);
-    ad_gradients(r->outputs[NN_OUT_LOSS], t->n, h.w, h.g);
     record_update(t, r, &h);
     free(h.memory);
 }
@@ -317,11 +325,8 @@ static void recipe_gradient(nn_recording *r, void *user)
 {
     const nn_trainer *t = user;
     handles h;
-    ad_var penalty;
-    if (!handles_new(&h, t, r))
+    if (!record_gradient(t, r, &h))
         return;
-    record_loss(t, r, h.w, &penalty);
-    ad_gradients(r->outputs[NN_OUT_LOSS], t->n, h.w, h.g);
     for (int i = 0; i < t->n; i++)
         r->outputs[r->n_outputs++] = h.g[i];
     free(h.memory);
