@@ -1,0 +1,33 @@
+/* program.h - what a program and a workspace are inside
+ *
+ * A program is a frame without values. A workspace is a copy of that frame with buffers of its own,
+ * on which the same sweeps run as on a tape. The program is never written after capture, so any
+ * number of threads may run workspaces of it. */
+#ifndef PROGRAM_H
+#define PROGRAM_H
+#include "tape.h"
+
+struct ad_program {
+    const ad_context *context;
+    arena memory;
+    frame frame;          /* nodes, blocks and constants; no other values */
+    const char **sites;   /* of each node */
+    scope_change *scopes; /* of the nodes from each one's on */
+    uint32_t n_scopes, n_inputs, n_outputs, n_params, n_assigns;
+    uint32_t *inputs, *outputs, *params;
+    assignment *assigns;
+    int flags;
+};
+
+struct ad_workspace {
+    const ad_program *program;
+    arena memory, scratch;
+    frame frame;
+    array *kept; /* outputs that a commit would write over: as they were before it; others have no
+                    data */
+    bool ran;
+    ad_status status; /* of its making */
+    char error[400];
+};
+
+#endif
