@@ -497,10 +497,14 @@ AD_API ad_var ad_call(ad_tape *tape, const ad_operation *operation, void *user, 
 typedef struct ad_program ad_program;
 typedef struct ad_workspace ad_workspace;
 
+/* what a program computes, added up */
 enum {
-    AD_VALUES = 0, /* outputs only */
-    AD_GRADIENT =
-        1, /* and the gradient of the first output (a scalar) with respect to every input */
+    AD_VALUES = 0,    /* the outputs */
+    AD_GRADIENT = 1,  /* and the gradient of the first (a scalar) with respect to every input */
+    AD_VJP = 2,       /* ad_compile only: the vector-Jacobian product for given cotangents */
+    AD_JVP = 4,       /* the Jacobian-vector product in a given direction */
+    AD_HVP = 8,       /* the Hessian of the first output times that direction */
+    AD_NO_VALUES = 16 /* without the outputs themselves */
 };
 
 /* Captures what the outputs and the recorded assignments depend on. The inputs, scalars or tensors,
@@ -517,6 +521,56 @@ AD_API int ad_program_parameter_count(const ad_program *program);
 AD_API ad_param *ad_program_parameter(const ad_program *program, int slot);
 AD_API int64_t ad_program_node_count(const ad_program *program);
 AD_API int64_t ad_program_bytes(const ad_program *program);
+
+/* What ad_compile does to a program, one pass after the other. */
+typedef enum ad_pass {
+    AD_PASS_FOLDING = 1,    /* computes what depends on constants only */
+    AD_PASS_IDENTITIES = 2, /* a * 1, a / 1, a - 0, neg(neg(a)) */
+    AD_PASS_STRENGTH = 4,   /* pow(a, 2) to a*a, divisions by powers of 2 to products */
+    AD_PASS_DOTS = 8,       /* chains of a*b + ... to dot products, and these to matrix products */
+    AD_PASS_COMMON = 16,    /* equal operations on equal operands once */
+    AD_PASS_DEAD = 32,      /* leaves out what nothing depends on */
+    AD_PASS_LOOPS = 64,     /* what repeats at evenly spaced addresses becomes loops */
+    AD_PASS_COUNT_ = 7
+} ad_pass;
+
+typedef struct ad_compile_config {
+    int want;    /* AD_GRADIENT, AD_VJP ... added up */
+    int without; /* passes left out, added up: AD_PASS_DOTS ... */
+    bool finite; /* supposes that no NaN or infinity occurs and that -0 may be 0: then a * 0, a - a
+                    and a + 0 go as well */
+} ad_compile_config;
+
+/* Compiles what the outputs depend on, with the derivatives wanted, for running many times (NULL:
+ * the outputs only). Slots of the program: first the inputs; then, for AD_VJP, a cotangent of the
+ * shape of each output; then, for AD_JVP and AD_HVP, one direction of the shape of each input. Its
+ * outputs: those given, then the gradient (a slot for each input), then the vector-Jacobian product
+ * (likewise), the Jacobian-vector product (a slot for each output) and the Hessian-vector product.
+ *
+ * Programs of scalars become straight-line code, which the passes shorten and roll into loops over
+ * memory: dot and matrix products are found in them. All passes but AD_PASS_DOTS leave every bit as
+ * it was; sums that become dot products differ by at most 2 n u sum |a b|. Programs with tensors
+ * have their derivatives recorded and are captured. Errors, guards, threads and ownership are as
+ * with ad_program_capture; the tape is left as it was. */
+AD_API ad_program *ad_compile(ad_tape *tape, int n_inputs, const ad_var *inputs, int n_outputs,
+                              const ad_var *outputs, const ad_compile_config *config);
+
+typedef struct ad_program_stats {
+    int64_t recorded;     /* operations on the tape, without derivatives */
+    int64_t instructions; /* of straight-line code, derivatives included, before the passes */
+    int64_t changed[AD_PASS_COUNT_]; /* instructions that each pass replaced or made cheaper, in the
+                                        order of ad_pass; of AD_PASS_LOOPS the loops */
+    int64_t removed[AD_PASS_COUNT_]; /* by how many there are fewer for it */
+    int64_t lines;                   /* what is left, loops counted with what is in them once */
+    int64_t operations;              /* that a run does, dot products counted as one */
+    int64_t flops;                   /* that a run does; functions counted as one */
+    int64_t bytes;                   /* of the program */
+    int64_t workspace_bytes;         /* of the numbers of a workspace */
+    bool native;                     /* does machine code run in its place */
+} ad_program_stats;
+AD_API ad_program_stats ad_program_stats_of(const ad_program *program);
+/* The program before and after, with what each pass did; of what is long, the ends. */
+AD_API ad_status ad_program_print(const ad_program *program, FILE *to);
 
 /* All buffers of one run; one thread at a time. Inputs hold the values of the capture at first.
  * Never NULL: out of memory is reported by ad_run. */

@@ -1,8 +1,8 @@
 /* program.c - programs captured from a tape: the nodes that its outputs, assignments and guards
  * depend on, renumbered without gaps */
 #define AD_PLAIN
-#include "program.h"
 #include "algebra.h"
+#include "routine.h"
 #include <string.h>
 
 /* ---- capture ---- */
@@ -290,13 +290,16 @@ void ad_program_free(ad_program *p)
 {
     if (!p)
         return;
+    if (p->routine)
+        routine_free(p->routine);
     arena_free(&p->memory);
     memory_give(p->context, p, sizeof *p);
 }
 
 static int64_t slot_size(const ad_program *p, const uint32_t *slots, uint32_t n, int k)
 {
-    return p && k >= 0 && (uint32_t)k < n ? frame_array(&p->frame, slots[k]).size : -1;
+    return p && k >= 0 && (uint32_t)k < n ? p->routine ? 1 : frame_array(&p->frame, slots[k]).size
+                                          : -1;
 }
 
 int64_t ad_program_input_size(const ad_program *p, int k)
@@ -317,9 +320,14 @@ ad_param *ad_program_parameter(const ad_program *p, int k)
                                                     : NULL;
 }
 
-int64_t ad_program_node_count(const ad_program *p) { return p ? p->frame.n : 0; }
+int64_t ad_program_node_count(const ad_program *p)
+{
+    return !p ? 0 : p->routine ? p->routine->loops.n_lines : p->frame.n;
+}
 
 int64_t ad_program_bytes(const ad_program *p)
 {
-    return p ? (int64_t)(sizeof *p + p->memory.total) : 0;
+    return p ? (int64_t)(sizeof *p + p->memory.total +
+                         (p->routine ? p->routine->loops.memory.total : 0))
+             : 0;
 }

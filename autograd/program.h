@@ -17,6 +17,9 @@ struct ad_program {
     uint32_t *inputs, *outputs, *params;
     assignment *assigns;
     int flags;
+    int gradient_at; /* of a compiled one: the output that is the first input's gradient, or -1 */
+    int n_gradients; /* and how many of them are gradients */
+    struct routine *routine; /* of scalars, compiled: then the frame is empty */
 };
 
 struct ad_workspace {
@@ -25,6 +28,7 @@ struct ad_workspace {
     frame frame;
     array *kept; /* outputs that a commit would write over: as they were before it; others have no
                     data */
+    double *x, *m, *out; /* of a routine: inputs, memory and outputs */
     bool ran;
     ad_status status; /* of its making */
     char error[400];

@@ -1,7 +1,7 @@
 /* workspace.c - the buffers of one run of a program, and the run */
 #define AD_PLAIN
 #include "leaf.h"
-#include "program.h"
+#include "routine.h"
 #include "tensor.h"
 #include <string.h>
 
@@ -65,7 +65,9 @@ static bool keep_outputs(ad_workspace *w)
 
 static array output_array(const ad_workspace *w, uint32_t k)
 {
-    return w->kept[k].data ? w->kept[k] : frame_array(&w->frame, w->program->outputs[k]);
+    return w->program->routine ? array_scalar(&w->out[k])
+           : w->kept[k].data   ? w->kept[k]
+                               : frame_array(&w->frame, w->program->outputs[k]);
 }
 
 ad_workspace *ad_workspace_new(const ad_program *p)
@@ -75,7 +77,7 @@ ad_workspace *ad_workspace_new(const ad_program *p)
         return (ad_workspace *)(uintptr_t)(p ? &no_memory : &no_program);
     w->program = p;
     w->memory.context = w->scratch.context = p->context;
-    if (!copy_frame(w) || !keep_outputs(w)) {
+    if (p->routine ? !routine_workspace(w) : !copy_frame(w) || !keep_outputs(w)) {
         w->status = AD_NO_MEMORY;
         snprintf(w->error, sizeof w->error, "workspace: out of memory");
     }
@@ -125,10 +127,10 @@ static ad_status run_failed(ad_workspace *w, ad_status s)
     return s;
 }
 
-static void write_slot(ad_workspace *w, uint32_t i, const array *from)
+static array input_array(const ad_workspace *w, int k)
 {
-    array to = frame_array(&w->frame, i);
-    array_copy(&to, from);
+    return w->program->routine ? array_scalar(&w->x[k])
+                               : frame_array(&w->frame, w->program->inputs[k]);
 }
 
 ad_status ad_workspace_set(ad_workspace *w, int k, const ad_tensor *value)
@@ -139,12 +141,12 @@ ad_status ad_workspace_set(ad_workspace *w, int k, const ad_tensor *value)
         return w->status;
     if (k < 0 || (uint32_t)k >= w->program->n_inputs)
         return workspace_fail(w, AD_BAD_INDEX, "workspace_set: no such input");
-    array from = tensor_array(value), to = frame_array(&w->frame, w->program->inputs[k]);
+    array from = tensor_array(value), to = input_array(w, k);
     if (!same_shape(&from, &to))
         return workspace_fail(w, AD_BAD_SHAPE, "workspace_set: the input has another shape");
     if (from.dtype != to.dtype)
         return workspace_fail(w, AD_BAD_DTYPE, "workspace_set: the input has another dtype");
-    write_slot(w, w->program->inputs[k], &from);
+    array_copy(&to, &from);
     return AD_OK;
 }
 
@@ -154,11 +156,10 @@ ad_status ad_workspace_set_scalar(ad_workspace *w, int k, double value)
         return AD_NULL;
     if (w->status)
         return w->status;
-    if (k < 0 || (uint32_t)k >= w->program->n_inputs ||
-        frame_array(&w->frame, w->program->inputs[k]).size != 1)
+    if (k < 0 || (uint32_t)k >= w->program->n_inputs || input_array(w, k).size != 1)
         return workspace_fail(w, AD_BAD_INDEX, "workspace_set_scalar: no such scalar input");
-    array from = frame_array(&w->frame, w->program->inputs[k]);
-    array_put(&from, 0, value);
+    array to = input_array(w, k);
+    array_put(&to, 0, value);
     return AD_OK;
 }
 
@@ -230,6 +231,8 @@ ad_status ad_run(ad_workspace *w, const double *x, double *out)
         return w->status;
     const ad_program *p = w->program;
     frame *f = &w->frame;
+    if (p->routine)
+        return routine_run(w, x, out);
     if (p->n_params)
         bind_params(w);
     if (x)
@@ -266,7 +269,7 @@ static ad_status may_read(const ad_workspace *w, const void *out, int k, uint32_
         return AD_NULL;
     if (w->status)
         return w->status;
-    if (!w->ran || (gradient && !(w->program->flags & AD_GRADIENT)))
+    if (!w->ran || (gradient && !(w->program->flags & AD_GRADIENT) && !w->program->n_gradients))
         return AD_NOT_RECORDED;
     return k >= 0 && (uint32_t)k < n ? AD_OK : AD_BAD_INDEX;
 }
@@ -283,17 +286,23 @@ ad_status ad_workspace_read(const ad_workspace *w, int k, double *out)
 
 ad_status ad_workspace_read_gradient(const ad_workspace *w, int k, double *out)
 {
-    ad_status s = may_read(w, out, k, w && !w->status ? w->program->n_inputs : 0, true);
+    const ad_program *p = w && !w->status ? w->program : NULL;
+    if (p && p->n_gradients) /* a compiled program has it as outputs */
+        return ad_workspace_read(w, k < 0 || k >= p->n_gradients ? -1 : p->gradient_at + k, out);
+    ad_status s = may_read(w, out, k, p ? p->n_inputs : 0, true);
     if (!s)
-        read_adjoint(w, w->program->inputs[k], out);
+        read_adjoint(w, p->inputs[k], out);
     return s;
 }
 
 ad_status ad_workspace_read_param_gradient(const ad_workspace *w, int k, double *out)
 {
-    ad_status s = may_read(w, out, k, w && !w->status ? w->program->n_params : 0, true);
+    const ad_program *p = w && !w->status ? w->program : NULL;
+    ad_status s = may_read(w, out, k, p ? p->n_params : 0, true);
+    if (!s && !(p->flags & AD_GRADIENT))
+        s = AD_NOT_RECORDED;
     if (!s)
-        read_adjoint(w, w->program->params[k], out);
+        read_adjoint(w, p->params[k], out);
     return s;
 }
 

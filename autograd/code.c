@@ -1,0 +1,128 @@
+/* code.c - straight-line code: its memory, and what passes share */
+#define AD_PLAIN
+#include "code.h"
+#include "tape.h"
+#include <string.h>
+
+enum { MOST = 1 << 30 }; /* of each array: addresses of loops are 30 bits */
+
+static bool grow(code *k, pages *p, size_t count, size_t size)
+{
+    if (pages_grow(k->context, p, count * size, (size_t)MOST * size))
+        return true;
+    k->status = count > MOST ? AD_TOO_LARGE : AD_NO_MEMORY;
+    return false;
+}
+
+bool code_room(code *k)
+{
+    if (k->status)
+        return false;
+    bool ok = grow(k, &k->instr_pages, (size_t)k->n + 1, sizeof *k->at) &&
+              grow(k, &k->origin_pages, (size_t)k->n + 1, sizeof *k->origin);
+    k->at = k->instr_pages.base;
+    k->origin = k->origin_pages.base;
+    return ok;
+}
+
+uint32_t code_new_constant(code *k, double value)
+{
+    if (k->status || !grow(k, &k->constant_pages, (size_t)k->n_constants + 1, sizeof value))
+        return 0;
+    k->constants = k->constant_pages.base;
+    k->constants[k->n_constants] = value;
+    return k->n_constants++;
+}
+
+uint32_t code_constant(code *k, double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    uint32_t *recent = &k->recent[(bits ^ bits >> 23 ^ bits >> 52) % 64];
+    if (*recent < k->n && k->at[*recent].op == OP_CONSTANT &&
+        !memcmp(&k->constants[k->at[*recent].a], &value, sizeof value))
+        return *recent;
+    return *recent = code_put(k, OP_CONSTANT, code_new_constant(k, value), 0, 0);
+}
+
+bool code_lead(code *k, uint32_t n)
+{
+    const uint32_t before = k->n;
+    for (uint32_t i = 0; i < n; i++)
+        code_put(k, OP_CONSTANT, 0, 0, 0);
+    uint32_t *to = code_replacements(k);
+    if (!to)
+        return false;
+    for (uint32_t i = 0; i < before; i++)
+        to[i] = i + n;
+    memmove(k->at + n, k->at, before * sizeof *k->at);
+    memmove(k->origin + n, k->origin, before * sizeof *k->origin);
+    for (uint32_t i = 0; i < n; i++)
+        k->at[i] = (instr){OP_CONSTANT, code_new_constant(k, 0), 0, 0};
+    for (uint32_t i = n; i < k->n; i++)
+        code_replace_operands(k, &k->at[i], to);
+    code_replace_outputs(k, to);
+    code_give(k, to);
+    return !k->status;
+}
+
+uint32_t code_factors(code *k, uint32_t n)
+{
+    if (k->status || !grow(k, &k->factor_pages, (size_t)k->n_factors + n, sizeof *k->factors))
+        return NOTHING;
+    k->factors = k->factor_pages.base;
+    uint32_t first = k->n_factors;
+    k->n_factors += n;
+    return first;
+}
+
+void code_free(code *k)
+{
+    pages_free(k->context, &k->instr_pages);
+    pages_free(k->context, &k->origin_pages);
+    pages_free(k->context, &k->constant_pages);
+    pages_free(k->context, &k->factor_pages);
+    memory_give(k->context, k->outputs, ((size_t)k->n_outputs + 1) * sizeof *k->outputs);
+    *k = (code){.context = k->context};
+}
+
+/* ---- for passes ---- */
+
+uint32_t *code_replacements(code *k)
+{
+    uint32_t *to = k->status ? NULL : memory_take(k->context, ((size_t)k->n + 1) * sizeof *to);
+    if (!to)
+        k->status = k->status ? k->status : AD_NO_MEMORY;
+    for (uint32_t i = 0; to && i < k->n; i++)
+        to[i] = i;
+    return to;
+}
+
+void code_give(code *k, uint32_t *per_instruction)
+{
+    memory_give(k->context, per_instruction, ((size_t)k->n + 1) * sizeof *per_instruction);
+}
+
+void code_replace_operands(const code *k, instr *i, const uint32_t *to)
+{
+    if (code_is_dot(i)) {
+        for (uint32_t j = 0; j < 2 * i->b; j++)
+            k->factors[i->a + j] = to[k->factors[i->a + j]];
+        if (i->c != NOTHING)
+            i->c = to[i->c];
+        return;
+    }
+    uint32_t arity = code_arity(i);
+    if (arity > 0)
+        i->a = to[i->a];
+    if (arity > 1)
+        i->b = to[i->b];
+    if (arity > 2)
+        i->c = to[i->c];
+}
+
+void code_replace_outputs(code *k, const uint32_t *to)
+{
+    for (uint32_t i = 0; i < k->n_outputs; i++)
+        k->outputs[i] = to[k->outputs[i]];
+}

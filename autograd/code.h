@@ -1,0 +1,114 @@
+/* code.h - straight-line code of scalar operations: what ad_compile works on
+ *
+ * Every instruction computes one number from numbers before it, so that its index is its name.
+ * Compilation goes down one way: a tape is lowered to code (code_lower.c), derivatives are written
+ * behind it (code_derive.c), passes make it shorter (code_*.c, one each), and it is put in order
+ * and rolled into loops over memory (loops.h), which are run, or written as C. */
+#ifndef CODE_H
+#define CODE_H
+#include "algebra.h"
+#include "memory.h"
+
+/* Operations beyond the rows of ops.def. A dot product is c + sum of a[i] b[i], where the list of
+ * its factors begins at `a`: a[0], b[0], a[1], b[1] ...; in OP_DOTZ a zero among the a[i] absorbs
+ * its b[i], as in mulz. */
+enum {
+    OP_INPUT = AD_OP_COUNT_, /* a: number of the input */
+    OP_CONSTANT,             /* a: number of the constant */
+    OP_DOT,                  /* a: where its list begins, b: terms, c: start, or NOTHING */
+    OP_DOTZ,
+    OP_GUARD, /* of a and b; c: comparison * 2 + outcome; computes nothing */
+    OP_COUNT
+};
+#define NOTHING UINT32_MAX
+
+typedef struct instr {
+    uint32_t op, a, b, c;
+} instr;
+
+typedef struct code {
+    const ad_context *context;
+    pages instr_pages, origin_pages, constant_pages, factor_pages;
+    instr *at;
+    uint32_t *origin; /* of each instruction: the node of the tape that it comes from */
+    double *constants;
+    uint32_t *factors; /* of dot products */
+    uint32_t n, n_constants, n_factors, n_inputs, n_outputs;
+    uint32_t *outputs;   /* instructions */
+    uint32_t from;       /* origin of what is added now */
+    uint32_t recent[64]; /* constants, by their bits */
+    ad_status status;    /* AD_NO_MEMORY or AD_TOO_LARGE: nothing more is added */
+} code;
+
+void code_free(code *k);
+/* makes room for one more of each, out of line */
+bool code_room(code *k);
+uint32_t code_constant(code *k, double value);     /* an instruction */
+uint32_t code_new_constant(code *k, double value); /* its number only */
+bool code_lead(code *k, uint32_t n); /* makes the first n instructions constants; the rest moves */
+/* room for `n` more factors: where they begin, or NOTHING */
+uint32_t code_factors(code *k, uint32_t n);
+
+static inline uint32_t code_put(code *k, uint32_t op, uint32_t a, uint32_t b, uint32_t c)
+{
+    if (k->n * sizeof *k->at >= k->instr_pages.committed ||
+        k->n * sizeof *k->origin >= k->origin_pages.committed)
+        if (!code_room(k))
+            return 0;
+    k->at[k->n] = (instr){op, a, b, c};
+    k->origin[k->n] = k->from;
+    return k->n++;
+}
+
+static inline bool code_is_row(const instr *i) { return i->op < AD_OP_COUNT_; }
+/* how many of a, b, c are instructions; those of a dot product are its factors and c */
+static inline uint32_t code_arity(const instr *i)
+{
+    return code_is_row(i) ? (uint32_t)elementwise_ops[i->op].info.arity : i->op == OP_GUARD ? 2 : 0;
+}
+static inline bool code_is_dot(const instr *i) { return i->op == OP_DOT || i->op == OP_DOTZ; }
+static inline bool code_is_constant(const code *k, uint32_t i, double *value)
+{
+    if (k->at[i].op != OP_CONSTANT)
+        return false;
+    *value = k->constants[k->at[i].a];
+    return true;
+}
+
+/* ---- from a tape, and its derivatives ---- */
+
+/* The nodes that the outputs and the tape's guards depend on. false where the tape has anything but
+ * elementwise operations on scalars (then nothing is reported), or an error, which is on the tape.
+ */
+bool code_lower(code *k, ad_tape *t, uint32_t n_inputs, const uint32_t *inputs, uint32_t n_outputs,
+                const uint32_t *outputs);
+
+/* Writes the reverse sweep behind the code: cotangents of the inputs, into gradient[0 ..
+ * n_inputs), from those of the instructions y. */
+void code_reverse(code *k, uint32_t n, const uint32_t *y, const uint32_t *cotangents,
+                  uint32_t n_inputs, uint32_t *gradient);
+/* Writes the forward sweep: tangents of the instructions y from those of the inputs. */
+void code_forward(code *k, uint32_t n_inputs, const uint32_t *directions, uint32_t n,
+                  const uint32_t *y, uint32_t *tangents);
+
+/* ---- passes: each gives how many instructions it did away with ---- */
+
+/* what a pass replaced instructions by: to[i] is i where it was not */
+uint32_t *code_replacements(code *k);
+void code_replace_operands(const code *k, instr *i, const uint32_t *to);
+void code_replace_outputs(code *k, const uint32_t *to);
+void code_give(code *k, uint32_t *per_instruction);
+
+uint32_t code_dead(code *k);
+uint32_t code_fold(code *k);
+uint32_t code_identities(code *k);
+uint32_t code_identities_finite(code *k); /* also those that NaN, infinities and -0 disprove */
+uint32_t code_strength(code *k);
+uint32_t code_dots(code *k);
+uint32_t code_common(code *k);
+
+/* Puts instructions into the order of their depth, and those of one depth by operation: what can be
+ * done side by side stands side by side. */
+void code_schedule(code *k);
+
+#endif

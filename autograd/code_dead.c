@@ -1,0 +1,52 @@
+/* code_dead.c - the pass that leaves out what no output and no guard depends on */
+#define AD_PLAIN
+#include "code.h"
+
+static void mark_operands(const code *k, const instr *i, uint32_t *used)
+{
+    const uint32_t arity = code_arity(i);
+    if (code_is_dot(i)) {
+        for (uint32_t j = 0; j < 2 * i->b; j++)
+            used[k->factors[i->a + j]] = 1;
+        if (i->c != NOTHING)
+            used[i->c] = 1;
+        return;
+    }
+    if (arity > 0)
+        used[i->a] = 1;
+    if (arity > 1)
+        used[i->b] = 1;
+    if (arity > 2)
+        used[i->c] = 1;
+}
+
+uint32_t code_dead(code *k)
+{
+    uint32_t *number =
+        k->status ? NULL : memory_take(k->context, ((size_t)k->n + 1) * sizeof *number);
+    if (!number) {
+        k->status = k->status ? k->status : AD_NO_MEMORY;
+        return 0;
+    }
+    const uint32_t before = k->n;
+    for (uint32_t i = 0; i < k->n_outputs; i++)
+        number[k->outputs[i]] = 1;
+    for (uint32_t i = before; i-- > 0;)
+        if (number[i] || k->at[i].op == OP_GUARD) {
+            number[i] = 1;
+            mark_operands(k, &k->at[i], number);
+        }
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < before; i++) {
+        if (!number[i])
+            continue;
+        code_replace_operands(k, &k->at[i], number);
+        k->at[n] = k->at[i];
+        k->origin[n] = k->origin[i];
+        number[i] = n++;
+    }
+    code_replace_outputs(k, number);
+    k->n = n;
+    memory_give(k->context, number, ((size_t)before + 1) * sizeof *number);
+    return before - n;
+}

@@ -1,0 +1,105 @@
+/* code_identities.c - the pass that leaves out operations which change nothing: a * 1, a / 1, a - 0
+ *
+ * Only what holds for every number, NaN, infinities and -0 among them: a + 0 is not a where a is
+ * -0. A user who has none of those may allow the identities that they disprove. */
+#define AD_PLAIN
+#include "code.h"
+#include <math.h>
+
+typedef struct operands {
+    const code *k;
+    const instr *i;
+    double a, b; /* where they are constants, else NaN */
+    bool finite; /* may we suppose that there are no NaN, infinities, and no difference of 0 and -0
+                  */
+} operands;
+
+static bool is(double constant, double value)
+{
+    return constant == value && signbit(constant) == signbit(value);
+}
+
+static bool is_zero(double constant) { return constant == 0; }
+
+/* the operand that the result always is, or NOTHING */
+static uint32_t same_as(const operands *o)
+{
+    const instr *i = o->i;
+    switch (i->op) {
+    case AD_OP_add:
+        return is(o->b, -0.) || (o->finite && is_zero(o->b))   ? i->a
+               : is(o->a, -0.) || (o->finite && is_zero(o->a)) ? i->b
+                                                               : NOTHING;
+    case AD_OP_sub:
+        return is(o->b, 0.) || (o->finite && is_zero(o->b)) ? i->a : NOTHING;
+    case AD_OP_mul:
+        return is(o->b, 1) ? i->a : is(o->a, 1) ? i->b : NOTHING;
+    case AD_OP_mulz: /* makes 0 of -0 */
+        return is(o->a, 1) ? i->b : o->finite && is(o->b, 1) ? i->a : NOTHING;
+    case AD_OP_div:
+        return is(o->b, 1) ? i->a : NOTHING;
+    case AD_OP_divz:
+        return o->finite && is(o->b, 1) ? i->a : NOTHING;
+    case AD_OP_neg:
+        return o->k->at[i->a].op == AD_OP_neg ? o->k->at[i->a].a : NOTHING;
+    case AD_OP_where:
+        return i->b == i->c    ? i->b
+               : isnan(o->a)   ? NOTHING /* no constant, most likely */
+               : is_zero(o->a) ? i->c
+                               : i->b;
+    default:
+        return NOTHING;
+    }
+}
+
+/* is the result always zero */
+static bool vanishes(const operands *o)
+{
+    switch (o->i->op) {
+    case AD_OP_mulz:
+        return is_zero(o->a) || (o->finite && is_zero(o->b));
+    case AD_OP_divz:
+        return is_zero(o->a);
+    case AD_OP_mul:
+        return o->finite && (is_zero(o->a) || is_zero(o->b));
+    case AD_OP_div:
+        return o->finite && is_zero(o->a);
+    case AD_OP_sub:
+        return o->finite && o->i->a == o->i->b;
+    default:
+        return false;
+    }
+}
+
+static uint32_t identities(code *k, bool finite)
+{
+    uint32_t *to = code_replacements(k), found = 0;
+    for (uint32_t i = 0; to && i < k->n; i++) {
+        instr *at = &k->at[i];
+        code_replace_operands(k, at, to);
+        if (!code_is_row(at))
+            continue;
+        operands o = {k, at, (double)NAN, (double)NAN, finite};
+        code_is_constant(k, at->a, &o.a);
+        if (code_arity(at) > 1)
+            code_is_constant(k, at->b, &o.b);
+        const uint32_t same = same_as(&o);
+        if (same != NOTHING) {
+            to[i] = same;
+            found++;
+        } else if (vanishes(&o)) {
+            const uint32_t zero = code_new_constant(k, 0);
+            if (!k->status)
+                k->at[i] = (instr){OP_CONSTANT, zero, 0, 0}, found++;
+        }
+    }
+    if (to) {
+        code_replace_outputs(k, to);
+        code_give(k, to);
+    }
+    return found;
+}
+
+uint32_t code_identities(code *k) { return identities(k, false); }
+
+uint32_t code_identities_finite(code *k) { return identities(k, true); }

@@ -1,0 +1,73 @@
+/* loops.h - a program as loops over three arrays: what straight-line code is rolled into
+ *
+ * x holds the inputs, m constants and intermediate values, out the results. A line is one operation
+ * on numbers in them, or a loop over the lines behind it; within loops addresses move in steps. So
+ * the size of a program is that of its structure: a sum over 10^5 numbers is one line.
+ *
+ * Loops whose rounds do not need one another are single calls of a kernel (loops_kernels.h). */
+#ifndef LOOPS_H
+#define LOOPS_H
+#include "code.h"
+
+enum { OP_LOOP = OP_COUNT, OP_COPY, LINE_OP_COUNT };
+
+/* An address: two bits for the array, the rest an index. Guards have numbers in place of results.
+ */
+#define IN_X              0u
+#define IN_M              (1u << 30)
+#define IN_OUT            (2u << 30)
+#define IN_GUARDS         (3u << 30)
+#define AT_INDEX(address) ((address)&0x3fffffffu)
+#define AT_ARRAY(address) ((address) >> 30)
+
+enum { LOOP_DEPTH = 4 }; /* loops around a line, at most */
+enum { AT_Y, AT_A, AT_B, AT_C, AT_COUNT };
+
+/* by how much each address moves from round to round, of the innermost loop first */
+typedef struct steps {
+    int32_t by[LOOP_DEPTH][AT_COUNT];
+} steps;
+
+typedef struct line {
+    uint32_t op;
+    uint32_t n;            /* terms of a dot product; rounds of a loop */
+    uint32_t body;         /* lines in a loop, those of inner loops too */
+    uint32_t depth;        /* loops around it */
+    uint32_t steps;        /* where its steps are, if depth > 0 */
+    uint32_t at[AT_COUNT]; /* addresses of the result and its operands, in the first round */
+    int32_t inner[2];      /* of a dot product: from term to term, in a and b */
+    uint8_t has_c;         /* has a dot product a start */
+    uint8_t apart;         /* a loop of one line, whose rounds do not need one another */
+    uint8_t innermost;     /* a loop without loops in it */
+    uint8_t guard;         /* of a guard: comparison * 2 + outcome */
+} line;
+
+typedef struct loops {
+    arena memory;
+    line *lines;
+    steps *steps;
+    double *constants; /* what m begins with */
+    uint32_t n_lines, n_loops, n_constants, n_memory, n_inputs, n_outputs, n_guards;
+    uint32_t *guard_origins;
+    uint32_t *origins; /* of m, then of out; NULL where nobody asks: no check for finite numbers */
+    uint64_t operations, flops; /* of a run */
+    ad_status status;
+} loops;
+
+/* From scheduled code. with_origins: remembers where each number comes from. rolled: else every
+ * line is done once. Errors: l->status. */
+void loops_roll(loops *l, const code *k, bool with_origins, bool rolled);
+void loops_free(loops *l);
+
+typedef struct loops_run {
+    const loops *l;
+    double *base[3];       /* x, m, out */
+    uint32_t failed_guard; /* after AD_RETAPE: its number, the comparison (see OP_GUARD) */
+    uint32_t guard;
+    double compared[2];
+} loops_run;
+
+/* AD_OK, or AD_RETAPE */
+ad_status loops_go(loops_run *run);
+
+#endif

@@ -1,0 +1,503 @@
+/* loops_roll.c - straight-line code rolled into loops
+ *
+ * First every instruction gets its place in memory and becomes a line. Then runs of one operation
+ * whose addresses move evenly become loops, and after that, up to a few levels deep, groups of
+ * lines that repeat with evenly moving addresses. The search is greedy: from each line on the
+ * shortest group that repeats at least three times. */
+#define AD_PLAIN
+#include "loops.h"
+#include "tape.h"
+#include <string.h>
+
+enum { RUN = 4, REPEATS = 3, LONGEST = 512, TRIES = 16 };
+
+/* ---- places ---- */
+
+typedef struct layout {
+    loops *l;
+    const code *k;
+    uint32_t *place; /* of each instruction */
+    line *line;      /* where the next line goes */
+    uint32_t room;
+} layout;
+
+static void place_values(layout *p)
+{
+    loops *l = p->l;
+    const code *k = p->k;
+    for (uint32_t i = 0; i < k->n; i++)
+        p->place[i] = NOTHING;
+    for (uint32_t i = 0; i < k->n_outputs; i++) {
+        const instr *at = &k->at[k->outputs[i]];
+        if (at->op != OP_INPUT && at->op != OP_CONSTANT && p->place[k->outputs[i]] == NOTHING)
+            p->place[k->outputs[i]] = IN_OUT | i;
+    }
+    for (uint32_t i = 0; i < k->n; i++) /* constants first: m begins with them */
+        if (k->at[i].op == OP_CONSTANT) {
+            l->constants[l->n_constants] = k->constants[k->at[i].a];
+            p->place[i] = IN_M | l->n_constants++;
+        }
+    l->n_memory = l->n_constants;
+    for (uint32_t i = 0; i < k->n; i++) {
+        const instr *at = &k->at[i];
+        if (at->op == OP_INPUT)
+            p->place[i] = IN_X | at->a;
+        else if (at->op == OP_GUARD) {
+            l->guard_origins[l->n_guards] = k->origin[i];
+            p->place[i] = IN_GUARDS | l->n_guards++;
+        } else if (p->place[i] == NOTHING)
+            p->place[i] = IN_M | l->n_memory++;
+    }
+}
+
+static line *next_line(layout *p) { return p->line++; }
+
+/* The factors from t on that lie evenly: one line, with the sum so far as its start. */
+static uint32_t put_evenly(layout *p, const instr *at, uint32_t t, uint32_t y)
+{
+    const uint32_t *f = p->k->factors + at->a, *place = p->place;
+    line *to = next_line(p);
+    uint32_t n = 1;
+    int64_t sa = 0, sb = 0;
+    for (; t + n < at->b; n++) {
+        const uint32_t a = place[f[2 * (t + n)]], b = place[f[2 * (t + n) + 1]],
+                       a0 = place[f[2 * (t + n) - 2]], b0 = place[f[2 * (t + n) - 1]];
+        const int64_t da = (int64_t)a - a0, db = (int64_t)b - b0;
+        if (AT_ARRAY(a) != AT_ARRAY(a0) || AT_ARRAY(b) != AT_ARRAY(b0) ||
+            (n > 1 && (da != sa || db != sb)))
+            break;
+        sa = da, sb = db;
+    }
+    *to = (line){.op = at->op,
+                 .n = n,
+                 .at = {y, place[f[2 * t]], place[f[2 * t + 1]], 0},
+                 .inner = {(int32_t)sa, (int32_t)sb}};
+    if (t > 0 || at->c != NOTHING) {
+        to->has_c = 1;
+        to->at[AT_C] = t > 0 ? y : place[at->c];
+    }
+    if (sa < 0 && sb <= 0) { /* upwards through memory */
+        to->at[AT_A] = (uint32_t)((int64_t)to->at[AT_A] + (n - 1) * sa);
+        to->at[AT_B] = (uint32_t)((int64_t)to->at[AT_B] + (n - 1) * sb);
+        to->inner[0] = (int32_t)-sa, to->inner[1] = (int32_t)-sb;
+    }
+    return n;
+}
+
+static void put_line(layout *p, uint32_t i)
+{
+    const instr *at = &p->k->at[i];
+    const uint32_t y = p->place[i], arity = code_arity(at);
+    if (code_is_dot(at)) {
+        for (uint32_t t = 0; t < at->b;)
+            t += put_evenly(p, at, t, y);
+        return;
+    }
+    *next_line(p) = (line){.op = at->op,
+                           .at = {y, arity > 0 ? p->place[at->a] : 0,
+                                  arity > 1 ? p->place[at->b] : 0, arity > 2 ? p->place[at->c] : 0},
+                           .guard = at->op == OP_GUARD ? (uint8_t)at->c : 0};
+}
+
+static void put_lines(layout *p)
+{
+    const code *k = p->k;
+    for (uint32_t i = 0; i < k->n; i++)
+        if (k->at[i].op != OP_INPUT && k->at[i].op != OP_CONSTANT)
+            put_line(p, i);
+    for (uint32_t i = 0; i < k->n_outputs; i++) { /* what is already elsewhere */
+        const uint32_t from = p->place[k->outputs[i]], to = IN_OUT | i;
+        if (from != to)
+            *next_line(p) = (line){.op = OP_COPY, .at = {to, from, 0, 0}};
+    }
+}
+
+static uint64_t lines_needed(const code *k)
+{
+    uint64_t n = (uint64_t)k->n + k->n_outputs + 1;
+    for (uint32_t i = 0; i < k->n; i++)
+        n += code_is_dot(&k->at[i]) ? k->at[i].b : 0;
+    return n;
+}
+
+static void remember_origins(layout *p)
+{
+    loops *l = p->l;
+    const code *k = p->k;
+    for (uint32_t i = 0; i < k->n; i++)
+        if (AT_ARRAY(p->place[i]) == AT_ARRAY(IN_M))
+            l->origins[AT_INDEX(p->place[i])] = k->origin[i];
+    for (uint32_t i = 0; i < k->n_outputs; i++)
+        l->origins[l->n_memory + i] = k->origin[k->outputs[i]];
+}
+
+/* ---- groups that repeat ---- */
+
+typedef struct unit { /* lines that stay together: one, or a loop */
+    uint32_t first, count, hash;
+} unit;
+
+typedef struct rolling {
+    loops *l;
+    line *from, *to;
+    uint32_t n_from, n_to, room_steps, n_steps;
+    unit *units;
+    uint32_t n_units;
+    uint32_t *next; /* unit of the same hash */
+} rolling;
+
+static bool steps_equal(const rolling *r, const line *a, const line *b)
+{
+    return a->depth == 0 || !memcmp(r->l->steps[a->steps].by, r->l->steps[b->steps].by,
+                                    a->depth * sizeof r->l->steps->by[0]);
+}
+
+static bool same_form(const rolling *r, const line *a, const line *b)
+{
+    return a->op == b->op && a->n == b->n && a->body == b->body && a->depth == b->depth &&
+           a->inner[0] == b->inner[0] && a->inner[1] == b->inner[1] && a->has_c == b->has_c &&
+           a->guard == b->guard && (a->op == OP_LOOP || steps_equal(r, a, b));
+}
+
+static uint32_t hash_of(const line *lines, uint32_t count)
+{
+    uint64_t h = count;
+    for (uint32_t i = 0; i < count; i++) {
+        const line *a = &lines[i];
+        h = (h ^ a->op ^ (uint64_t)a->n << 8 ^ (uint64_t)(uint32_t)a->inner[0] << 40) *
+            0x9e3779b97f4a7c15u;
+        h ^= h >> 29 ^ (uint64_t)a->depth << 50 ^ (uint64_t)(uint32_t)a->inner[1] << 20;
+    }
+    return (uint32_t)(h >> 16);
+}
+
+/* the step from address a to b; false: they lie in different arrays */
+static bool step_between(const line *a, const line *b, int32_t by[AT_COUNT])
+{
+    for (int j = 0; j < AT_COUNT; j++) {
+        if (AT_ARRAY(a->at[j]) != AT_ARRAY(b->at[j]))
+            return false;
+        by[j] = (int32_t)(AT_INDEX(b->at[j]) - AT_INDEX(a->at[j]));
+    }
+    return true;
+}
+
+/* Do the lines from b on go on as those from a on did, `count` of them? by: the steps, found in the
+ * first round, kept in the others. */
+static bool follows(const rolling *r, const line *a, const line *b, uint32_t count,
+                    int32_t (*by)[AT_COUNT], bool first)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        int32_t now[AT_COUNT];
+        if (!same_form(r, &a[i], &b[i]) || a[i].depth + 1 > LOOP_DEPTH)
+            return false;
+        if (a[i].op == OP_LOOP)
+            continue;
+        if (!step_between(&a[i], &b[i], now) || (!first && memcmp(now, by[i], sizeof now)))
+            return false;
+        if (first)
+            memcpy(by[i], now, sizeof now);
+    }
+    return true;
+}
+
+/* How often the group of `length` units from i on repeats; by: its steps. */
+static uint32_t repeats_of(const rolling *r, uint32_t i, uint32_t length, int32_t (*by)[AT_COUNT])
+{
+    const unit *u = &r->units[i];
+    uint32_t rounds = 1;
+    uint32_t count = 0;
+    for (uint32_t j = 0; j < length; j++)
+        count += u[j].count;
+    if (count > LONGEST)
+        return 1;
+    while (i + (rounds + 1) * length <= r->n_units) {
+        const unit *before = u + (rounds - 1) * length, *now = u + rounds * length;
+        bool same = true;
+        for (uint32_t j = 0; same && j < length; j++)
+            same = before[j].hash == now[j].hash && before[j].count == now[j].count;
+        if (!same ||
+            !follows(r, r->from + before->first, r->from + now->first, count, by, rounds == 1))
+            break;
+        rounds++;
+    }
+    return rounds;
+}
+
+static bool add_steps(rolling *r, line *to, const int32_t by[AT_COUNT])
+{
+    loops *l = r->l;
+    if (to->depth == 0) {
+        if (r->n_steps == r->room_steps) {
+            const uint32_t room = 2 * r->room_steps + 64;
+            steps *more = arena_zeros(&l->memory, room * sizeof *more);
+            if (!more)
+                return false;
+            if (l->steps)
+                memcpy(more, l->steps, r->n_steps * sizeof *more);
+            l->steps = more;
+            r->room_steps = room;
+        }
+        to->steps = r->n_steps++;
+    }
+    memcpy(l->steps[to->steps].by[to->depth++], by, sizeof l->steps->by[0]);
+    return true;
+}
+
+static void find_next(rolling *r, uint32_t *table, uint32_t size)
+{
+    for (uint32_t i = 0; i < size; i++)
+        table[i] = NOTHING;
+    for (uint32_t i = r->n_units; i-- > 0;) {
+        uint32_t *last = &table[r->units[i].hash % size];
+        r->next[i] = *last;
+        *last = i;
+    }
+}
+
+/* The units once more, with what repeats from unit i on as a loop: gives how many units it took. */
+static uint32_t roll_from(rolling *r, uint32_t i, int32_t (*by)[AT_COUNT])
+{
+    const unit *u = &r->units[i];
+    uint32_t length = 1, rounds = 1, tries = 0;
+    for (uint32_t j = r->next[i]; j != NOTHING && j - i <= LONGEST && tries < TRIES;
+         j = r->next[j], tries++) {
+        length = j - i;
+        rounds = repeats_of(r, i, length, by);
+        if (rounds >= REPEATS)
+            break;
+    }
+    const bool loop = rounds >= REPEATS;
+    const uint32_t taken = loop ? length : 1;
+    uint32_t count = 0;
+    for (uint32_t j = 0; j < taken; j++)
+        count += u[j].count;
+    line *to = r->to + r->n_to;
+    if (loop)
+        *to++ = (line){.op = OP_LOOP, .n = rounds, .body = count, .depth = 0};
+    memcpy(to, r->from + u->first, count * sizeof *to);
+    for (uint32_t j = 0; loop && j < count; j++)
+        if (to[j].op == OP_LOOP)
+            to[j].depth++;
+        else if (!add_steps(r, &to[j], by[j]))
+            r->l->status = AD_NO_MEMORY;
+    r->n_to += count + loop;
+    return loop ? rounds * length : 1;
+}
+
+static void collect_units(rolling *r)
+{
+    r->n_units = 0;
+    for (uint32_t i = 0; i < r->n_from;) {
+        const uint32_t count = r->from[i].op == OP_LOOP ? r->from[i].body + 1 : 1;
+        r->units[r->n_units++] = (unit){i, count, hash_of(&r->from[i], count)};
+        i += count;
+    }
+}
+
+/* Runs of one line each: most of a program, and found in one pass. */
+static void roll_runs(rolling *r)
+{
+    r->n_to = 0;
+    for (uint32_t i = 0; i < r->n_from && !r->l->status;) {
+        const line *from = &r->from[i];
+        int32_t by[1][AT_COUNT];
+        uint32_t rounds = 1;
+        while (i + rounds < r->n_from &&
+               follows(r, from + rounds - 1, from + rounds, 1, by, rounds == 1))
+            rounds++;
+        const bool loop = rounds >= RUN;
+        if (loop)
+            r->to[r->n_to++] = (line){.op = OP_LOOP, .n = rounds, .body = 1};
+        line *to = &r->to[r->n_to++];
+        *to = *from;
+        if (loop && !add_steps(r, to, by[0]))
+            r->l->status = AD_NO_MEMORY;
+        i += loop ? rounds : 1;
+    }
+}
+
+static void swap_lines(rolling *r)
+{
+    line *old = r->from;
+    r->from = r->to;
+    r->to = old;
+    r->n_from = r->n_to;
+    r->n_to = 0;
+}
+
+static void roll(rolling *r, arena *scratch)
+{
+    const uint32_t size = 2 * r->n_from + 1;
+    roll_runs(r);
+    swap_lines(r);
+    uint32_t *table = arena_take(scratch, (size_t)size * sizeof *table);
+    int32_t(*by)[AT_COUNT] = arena_take(scratch, (LONGEST + 1) * sizeof *by);
+    r->units = arena_take(scratch, ((size_t)r->n_from + 1) * sizeof *r->units);
+    r->next = arena_take(scratch, ((size_t)r->n_from + 1) * sizeof *r->next);
+    if (!table || !by || !r->units || !r->next)
+        r->l->status = AD_NO_MEMORY;
+    for (int level = 0; level < LOOP_DEPTH && !r->l->status; level++) {
+        const uint32_t before = r->n_from;
+        collect_units(r);
+        find_next(r, table, size);
+        for (uint32_t i = 0; i < r->n_units && !r->l->status;)
+            i += roll_from(r, i, by);
+        swap_lines(r);
+        if (r->n_from == before)
+            break;
+    }
+}
+
+/* ---- what rounds need of one another ---- */
+
+typedef struct span {
+    int64_t low, high;
+} span;
+
+/* where an address goes in `levels` loops, from level `from` on, of those around a line */
+static span span_of(const loops *l, const line *a, int j, const uint32_t *rounds, uint32_t levels)
+{
+    span s = {AT_INDEX(a->at[j]), AT_INDEX(a->at[j])};
+    for (uint32_t level = 0; level < levels; level++) {
+        const int64_t far = (int64_t)l->steps[a->steps].by[level][j] * (rounds[level] - 1);
+        s.low += far < 0 ? far : 0;
+        s.high += far > 0 ? far : 0;
+    }
+    if ((j == AT_A || j == AT_B) && code_is_dot(&(instr){.op = a->op})) {
+        const int64_t far = (int64_t)a->inner[j - AT_A] * (a->n - 1);
+        s.low += far < 0 ? far : 0;
+        s.high += far > 0 ? far : 0;
+    }
+    return s;
+}
+
+static bool apart(span a, span b) { return a.high < b.low || b.high < a.low; }
+
+/* Does no round of the innermost loop around a line read what another round writes? */
+static bool reads_apart(const loops *l, const line *a, int j, const uint32_t *rounds)
+{
+    const steps *s = &l->steps[a->steps];
+    if (AT_ARRAY(a->at[j]) != AT_ARRAY(a->at[AT_Y]))
+        return true;
+    if (apart(span_of(l, a, AT_Y, rounds, a->depth), span_of(l, a, j, rounds, a->depth)))
+        return true;
+    for (uint32_t level = 1; level < a->depth; level++)
+        if (s->by[level][j] != s->by[level][AT_Y])
+            return false;
+    if (apart(span_of(l, a, AT_Y, rounds, 1), span_of(l, a, j, rounds, 1)))
+        return true;
+    return j == AT_C && a->at[j] == a->at[AT_Y] && s->by[0][j] == s->by[0][AT_Y];
+}
+
+static uint32_t operands_of(const line *a)
+{
+    return a->op == OP_COPY                     ? 1
+           : code_is_dot(&(instr){.op = a->op}) ? 2u + a->has_c
+                                                : code_arity(&(instr){.op = a->op});
+}
+
+static void mark_apart(loops *l)
+{
+    uint32_t rounds[LOOP_DEPTH + 1], end[LOOP_DEPTH + 1], depth = 0;
+    for (uint32_t i = 0; i < l->n_lines; i++) {
+        line *at = &l->lines[i];
+        while (depth && i >= end[depth - 1])
+            depth--;
+        if (at->op != OP_LOOP)
+            continue;
+        rounds[depth] = at->n;
+        end[depth++] = i + 1 + at->body;
+        at->innermost = 1;
+        for (uint32_t j = 1; j <= at->body; j++)
+            at->innermost &= at[j].op != OP_LOOP;
+        uint32_t inward[LOOP_DEPTH];
+        for (uint32_t j = 0; j < depth; j++)
+            inward[j] = rounds[depth - 1 - j];
+        at->apart = at->body == 1;
+        for (uint32_t j = 0; at->apart && j < operands_of(&at[1]); j++)
+            at->apart = reads_apart(l, &at[1], AT_A + (int)j, inward);
+    }
+}
+
+/* ---- all of it ---- */
+
+static void count_work(loops *l)
+{
+    uint32_t end[LOOP_DEPTH + 1], depth = 0;
+    uint64_t times[LOOP_DEPTH + 1] = {1};
+    for (uint32_t i = 0; i < l->n_lines; i++) {
+        const line *at = &l->lines[i];
+        while (depth && i >= end[depth - 1])
+            depth--;
+        if (at->op == OP_LOOP) {
+            l->n_loops++;
+            end[depth] = i + 1 + at->body;
+            times[depth + 1] = times[depth] * at->n;
+            depth++;
+            continue;
+        }
+        const bool dot = at->op == OP_DOT || at->op == OP_DOTZ;
+        l->operations += times[depth];
+        l->flops += times[depth] * (dot ? 2 * at->n : at->op != OP_COPY && at->op != OP_GUARD);
+    }
+}
+
+static void make_lines(loops *l, const code *k, arena *scratch, bool with_origins, bool rolled)
+{
+    const uint64_t room = lines_needed(k);
+    layout p = {.l = l, .k = k, .room = (uint32_t)room};
+    if (room > UINT32_MAX / 4) {
+        l->status = AD_TOO_LARGE;
+        return;
+    }
+    p.place = arena_take(scratch, ((size_t)k->n + 1) * sizeof *p.place);
+    line *from = arena_take(scratch, room * sizeof *from),
+         *to = arena_take(scratch, 2 * room * sizeof *to);
+    l->constants = arena_take(&l->memory, ((size_t)k->n_constants + 1) * sizeof *l->constants);
+    uint32_t guards = 0;
+    for (uint32_t i = 0; i < k->n; i++)
+        guards += k->at[i].op == OP_GUARD;
+    l->guard_origins = arena_take(&l->memory, ((size_t)guards + 1) * sizeof *l->guard_origins);
+    if (!p.place || !from || !to || !l->constants || !l->guard_origins) {
+        l->status = AD_NO_MEMORY;
+        return;
+    }
+    p.line = from;
+    place_values(&p);
+    put_lines(&p);
+    if (with_origins) {
+        l->origins =
+            arena_zeros(&l->memory, ((size_t)l->n_memory + l->n_outputs + 1) * sizeof *l->origins);
+        if (l->origins)
+            remember_origins(&p);
+        else
+            l->status = AD_NO_MEMORY;
+    }
+    rolling r = {.l = l, .from = from, .to = to, .n_from = (uint32_t)(p.line - from)};
+    if (rolled)
+        roll(&r, scratch);
+    l->n_lines = r.n_from;
+    if ((l->lines = arena_take(&l->memory, ((size_t)r.n_from + 1) * sizeof *l->lines)))
+        memcpy(l->lines, r.from, r.n_from * sizeof *l->lines);
+    else
+        l->status = AD_NO_MEMORY;
+}
+
+void loops_roll(loops *l, const code *k, bool with_origins, bool rolled)
+{
+    arena scratch = {.context = k->context};
+    *l = (loops){.memory = {.context = k->context},
+                 .n_inputs = k->n_inputs,
+                 .n_outputs = k->n_outputs,
+                 .status = k->status};
+    if (!l->status)
+        make_lines(l, k, &scratch, with_origins, rolled);
+    if (!l->status) {
+        mark_apart(l);
+        count_work(l);
+    }
+    arena_free(&scratch);
+}
+
+void loops_free(loops *l) { arena_free(&l->memory); }
