@@ -524,12 +524,12 @@ AD_API int64_t ad_program_bytes(const ad_program *program);
 
 /* What ad_compile does to a program, one pass after the other. */
 typedef enum ad_pass {
-    AD_PASS_FOLDING = 1,    /* computes what depends on constants only */
-    AD_PASS_IDENTITIES = 2, /* a * 1, a / 1, a - 0, neg(neg(a)) */
-    AD_PASS_STRENGTH = 4,   /* pow(a, 2) to a*a, divisions by powers of 2 to products */
-    AD_PASS_DOTS = 8,       /* chains of a*b + ... to dot products, and these to matrix products */
-    AD_PASS_COMMON = 16,    /* equal operations on equal operands once */
-    AD_PASS_DEAD = 32,      /* leaves out what nothing depends on */
+    AD_PASS_DOTS = 1,       /* chains of a*b + ... to dot products, and these to matrix products */
+    AD_PASS_DEAD = 2,       /* leaves out what nothing depends on */
+    AD_PASS_FOLDING = 4,    /* computes what depends on constants only */
+    AD_PASS_IDENTITIES = 8, /* a * 1, a / 1, a - 0, neg(neg(a)) */
+    AD_PASS_STRENGTH = 16,  /* pow(a, 2) to a*a, divisions by powers of 2 to products */
+    AD_PASS_COMMON = 32,    /* equal operations on equal operands once */
     AD_PASS_LOOPS = 64,     /* what repeats at evenly spaced addresses becomes loops */
     AD_PASS_COUNT_ = 7
 } ad_pass;
@@ -558,9 +558,9 @@ AD_API ad_program *ad_compile(ad_tape *tape, int n_inputs, const ad_var *inputs,
 typedef struct ad_program_stats {
     int64_t recorded;     /* operations on the tape, without derivatives */
     int64_t instructions; /* of straight-line code, derivatives included, before the passes */
-    int64_t changed[AD_PASS_COUNT_]; /* instructions that each pass replaced or made cheaper, in the
-                                        order of ad_pass; of AD_PASS_LOOPS the loops */
-    int64_t removed[AD_PASS_COUNT_]; /* by how many there are fewer for it */
+    int64_t changed[AD_PASS_COUNT_]; /* instructions that each pass took up into dot products, took
+                                        out, replaced, or made cheaper, in the order of ad_pass; of
+                                        AD_PASS_LOOPS the loops */
     int64_t lines;                   /* what is left, loops counted with what is in them once */
     int64_t operations;              /* that a run does, dot products counted as one */
     int64_t flops;                   /* that a run does; functions counted as one */

@@ -6,6 +6,14 @@
 
 enum { MOST = 1 << 30 }; /* of each array: addresses of loops are 30 bits */
 
+const uint8_t code_arities[OP_COUNT] = {
+#define OP1(name, ...) [AD_OP_##name] = 1,
+#define OP2(name, ...) [AD_OP_##name] = 2,
+#define OP3(name, ...) [AD_OP_##name] = 3,
+#include "ops.def"
+    [OP_GUARD] = 2,
+};
+
 static bool grow(code *k, pages *p, size_t count, size_t size)
 {
     if (pages_grow(k->context, p, count * size, (size_t)MOST * size))
@@ -90,7 +98,7 @@ void code_free(code *k)
 
 uint32_t *code_replacements(code *k)
 {
-    uint32_t *to = k->status ? NULL : memory_take(k->context, ((size_t)k->n + 1) * sizeof *to);
+    uint32_t *to = k->status ? NULL : memory_take_raw(k->context, ((size_t)k->n + 1) * sizeof *to);
     if (!to)
         k->status = k->status ? k->status : AD_NO_MEMORY;
     for (uint32_t i = 0; to && i < k->n; i++)
@@ -103,21 +111,11 @@ void code_give(code *k, uint32_t *per_instruction)
     memory_give(k->context, per_instruction, ((size_t)k->n + 1) * sizeof *per_instruction);
 }
 
-void code_replace_operands(const code *k, instr *i, const uint32_t *to)
+void code_replace_factors(const code *k, instr *i, const uint32_t *to)
 {
-    if (code_is_dot(i)) {
-        for (uint32_t j = 0; j < 2 * i->b; j++)
-            k->factors[i->a + j] = to[k->factors[i->a + j]];
-        if (i->c != NOTHING)
-            i->c = to[i->c];
-        return;
-    }
-    uint32_t arity = code_arity(i);
-    if (arity > 0)
-        i->a = to[i->a];
-    if (arity > 1)
-        i->b = to[i->b];
-    if (arity > 2)
+    for (uint32_t j = 0; j < 2 * i->b; j++)
+        k->factors[i->a + j] = to[k->factors[i->a + j]];
+    if (i->c != NOTHING)
         i->c = to[i->c];
 }
 

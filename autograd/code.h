@@ -62,10 +62,8 @@ static inline uint32_t code_put(code *k, uint32_t op, uint32_t a, uint32_t b, ui
 
 static inline bool code_is_row(const instr *i) { return i->op < AD_OP_COUNT_; }
 /* how many of a, b, c are instructions; those of a dot product are its factors and c */
-static inline uint32_t code_arity(const instr *i)
-{
-    return code_is_row(i) ? (uint32_t)elementwise_ops[i->op].info.arity : i->op == OP_GUARD ? 2 : 0;
-}
+extern const uint8_t code_arities[OP_COUNT];
+static inline uint32_t code_arity(const instr *i) { return code_arities[i->op]; }
 static inline bool code_is_dot(const instr *i) { return i->op == OP_DOT || i->op == OP_DOTZ; }
 static inline bool code_is_constant(const code *k, uint32_t i, double *value)
 {
@@ -95,7 +93,19 @@ void code_forward(code *k, uint32_t n_inputs, const uint32_t *directions, uint32
 
 /* what a pass replaced instructions by: to[i] is i where it was not */
 uint32_t *code_replacements(code *k);
-void code_replace_operands(const code *k, instr *i, const uint32_t *to);
+void code_replace_factors(const code *k, instr *i, const uint32_t *to);
+static inline void code_replace_operands(const code *k, instr *i, const uint32_t *to)
+{
+    const uint32_t arity = code_arity(i);
+    if (arity > 0)
+        i->a = to[i->a];
+    if (arity > 1)
+        i->b = to[i->b];
+    if (arity > 2)
+        i->c = to[i->c];
+    if (code_is_dot(i))
+        code_replace_factors(k, i, to);
+}
 void code_replace_outputs(code *k, const uint32_t *to);
 void code_give(code *k, uint32_t *per_instruction);
 

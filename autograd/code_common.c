@@ -50,7 +50,7 @@ uint32_t code_common(code *k)
 {
     const size_t bytes = ((size_t)k->n + 1) * sizeof(known);
     uint32_t *to = code_replacements(k), found = 0, n = k->n;
-    known *entries = to ? memory_take(k->context, bytes) : NULL, *table = NULL, *same;
+    known *entries = to ? memory_take_raw(k->context, bytes) : NULL, *table = NULL, *same;
     if (to && !entries)
         k->status = AD_NO_MEMORY;
     for (uint32_t i = 0; i < n && !k->status; i++) {

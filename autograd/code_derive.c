@@ -76,7 +76,7 @@ static void add_to(code *k, uint32_t *sum, uint32_t term)
 /* One number for each instruction that is there now, NOTHING at first. */
 static uint32_t *numbers(code *k, uint32_t n)
 {
-    uint32_t *all = k->status ? NULL : memory_take(k->context, ((size_t)n + 1) * sizeof *all);
+    uint32_t *all = k->status ? NULL : memory_take_raw(k->context, ((size_t)n + 1) * sizeof *all);
     if (!all)
         k->status = k->status ? k->status : AD_NO_MEMORY;
     for (uint32_t i = 0; all && i < n; i++)
@@ -106,7 +106,7 @@ void code_reverse(code *k, uint32_t n_y, const uint32_t *y, const uint32_t *cota
 {
     const uint32_t n = k->n;
     uint32_t *adjoint = numbers(k, n);
-    bool *active = memory_take(k->context, (size_t)n + 1);
+    bool *active = memory_take_raw(k->context, (size_t)n + 1);
     if (!active && !k->status)
         k->status = AD_NO_MEMORY;
     if (!k->status)

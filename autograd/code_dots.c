@@ -24,9 +24,13 @@ static void count_uses(search *s)
     const code *k = s->k;
     for (uint32_t i = 0; i < k->n; i++) {
         const instr *at = &k->at[i];
-        const uint32_t arity = code_arity(at), operand[3] = {at->a, at->b, at->c};
-        for (uint32_t j = 0; j < arity; j++)
-            s->uses[operand[j]]++;
+        const uint32_t arity = code_arity(at);
+        if (arity > 0)
+            s->uses[at->a]++;
+        if (arity > 1)
+            s->uses[at->b]++;
+        if (arity > 2)
+            s->uses[at->c]++;
         for (uint32_t j = 0; code_is_dot(at) && j < 2 * at->b; j++)
             s->uses[k->factors[at->a + j]]++;
         if (code_is_dot(at) && at->c != NOTHING)

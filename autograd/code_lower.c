@@ -92,7 +92,7 @@ bool code_lower(code *k, ad_tape *t, uint32_t n_inputs, const uint32_t *inputs, 
                 const uint32_t *outputs)
 {
     const size_t bytes = ((size_t)t->head.n + 1) * sizeof(uint32_t);
-    lowering l = {k, t, t->head.n, memory_take(t->context, bytes)};
+    lowering l = {k, t, t->head.n, memory_take_raw(t->context, bytes)};
     k->outputs = memory_take(t->context, ((size_t)n_outputs + 1) * sizeof *k->outputs);
     k->n_outputs = k->outputs ? n_outputs : 0;
     if (!l.number || !k->outputs)

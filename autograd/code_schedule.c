@@ -8,10 +8,14 @@
 
 static uint32_t deepest(const code *k, const instr *at, const uint32_t *depth)
 {
-    const uint32_t arity = code_arity(at), operand[3] = {at->a, at->b, at->c};
+    const uint32_t arity = code_arity(at);
     uint32_t most = 0;
-    for (uint32_t j = 0; j < arity; j++)
-        most = depth[operand[j]] > most ? depth[operand[j]] : most;
+    if (arity > 0)
+        most = depth[at->a];
+    if (arity > 1 && depth[at->b] > most)
+        most = depth[at->b];
+    if (arity > 2 && depth[at->c] > most)
+        most = depth[at->c];
     for (uint32_t j = 0; code_is_dot(at) && j < 2 * at->b; j++)
         most = depth[k->factors[at->a + j]] > most ? depth[k->factors[at->a + j]] : most;
     if (code_is_dot(at) && at->c != NOTHING)

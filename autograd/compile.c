@@ -17,30 +17,20 @@ typedef struct request {
 
 /* ---- passes ---- */
 
-/* in the order of ad_pass; dead code comes first, and again behind each of them */
-static const struct {
-    uint32_t (*run)(code *k);
-} passes[] = {{code_fold}, {code_identities}, {code_strength}, {code_dots}, {code_common}};
+/* in the order of ad_pass: dot products first, since they leave the others little to go through */
+static uint32_t (*const passes[])(code *k) = {
+    code_dots, code_dead, code_fold, code_identities, code_strength, code_common, code_dead};
 enum { PASSES = sizeof passes / sizeof *passes };
 
-static uint32_t run_pass(code *k, int i, const ad_compile_config *config)
-{
-    return passes[i].run == code_identities && config->finite ? code_identities_finite(k)
-                                                              : passes[i].run(k);
-}
-
-/* What a pass has made superfluous is taken out behind it, and counted as its doing. */
 static void run_passes(code *k, const ad_compile_config *config, ad_program_stats *stats)
 {
-    const bool dead = !(config->without & AD_PASS_DEAD);
-    if (dead)
-        stats->changed[PASSES] = stats->removed[PASSES] = code_dead(k);
     for (int i = 0; i < PASSES && !k->status; i++) {
-        if (config->without & 1 << i)
+        const int pass = passes[i] == code_dead ? 1 : i;
+        if (config->without & 1 << pass)
             continue;
-        stats->changed[i] = run_pass(k, i, config);
-        if (dead && stats->changed[i])
-            stats->removed[i] = code_dead(k);
+        stats->changed[pass] += config->finite && passes[i] == code_identities
+                                    ? code_identities_finite(k)
+                                    : passes[i](k);
     }
 }
 
@@ -151,8 +141,7 @@ static bool finish(routine *to, ad_program *p, const request *r, code *k)
     for (uint32_t i = 0; to->starts && i < r->n_inputs; i++)
         to->starts[i] = r->t->head.nodes[r->inputs[i].u.node.id].u.value;
     const loops *l = &to->loops;
-    to->stats.removed[PASSES + 1] = (int64_t)k->n - l->n_lines;
-    to->stats.changed[PASSES + 1] = roll ? l->n_loops : 0;
+    to->stats.changed[AD_PASS_COUNT_ - 1] = roll ? l->n_loops : 0;
     to->stats.lines = l->n_lines;
     to->stats.operations = (int64_t)l->operations;
     to->stats.flops = (int64_t)l->flops;

@@ -84,9 +84,14 @@ void ad_context_free(ad_context *context)
     }
 }
 
+void *memory_take_raw(const ad_context *context, size_t bytes)
+{
+    return context->allocator.allocate(context->allocator.user, bytes ? bytes : 1);
+}
+
 void *memory_take(const ad_context *context, size_t bytes)
 {
-    void *p = context->allocator.allocate(context->allocator.user, bytes ? bytes : 1);
+    void *p = memory_take_raw(context, bytes);
     if (p)
         memset(p, 0, bytes);
     return p;

@@ -12,6 +12,7 @@ struct ad_context {
 const ad_context *context_or_default(const ad_context *context);
 
 void *memory_take(const ad_context *context, size_t bytes); /* zeroed; NULL when out of memory */
+void *memory_take_raw(const ad_context *context, size_t bytes); /* the same, not zeroed */
 void memory_give(const ad_context *context, void *memory, size_t bytes);
 
 /* An arena hands out memory that is released all at once; what was released is handed out again

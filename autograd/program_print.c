@@ -4,10 +4,6 @@
 #include "routine.h"
 #include <stdlib.h>
 
-static const char *const pass_names[AD_PASS_COUNT_] = {
-    "constant folding", "identities", "strength reduction", "dot products", "common subexpressions",
-    "dead code",        "loops"};
-
 /* ---- numbers ---- */
 
 ad_program_stats ad_program_stats_of(const ad_program *p)
@@ -151,10 +147,21 @@ static void print_loops(FILE *to, const loops *l)
 
 static void print_passes(FILE *to, const ad_program_stats *s)
 {
-    fprintf(to, "\n%-24s %12s %12s\n", "pass", "changed", "fewer");
+    static const struct {
+        const char *name, *did;
+    } passes[AD_PASS_COUNT_] = {
+        {"dot products", "taken up into them"},
+        {"dead code", "taken out"},
+        {"constant folding", "computed"},
+        {"identities", "replaced by an operand"},
+        {"strength reduction", "made cheaper"},
+        {"common subexpressions", "replaced by an equal one"},
+        {"loops", "made"},
+    };
+    fputc('\n', to);
     for (int i = 0; i < AD_PASS_COUNT_; i++)
-        fprintf(to, "%-24s %12lld %12lld\n", pass_names[i], (long long)s->changed[i],
-                (long long)s->removed[i]);
+        fprintf(to, "  %-24s %10lld  %s\n", passes[i].name, (long long)s->changed[i],
+                passes[i].did);
 }
 
 static void print_routine(FILE *to, const routine *r)
