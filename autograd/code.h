@@ -21,6 +21,7 @@ enum {
     OP_COUNT
 };
 #define NOTHING UINT32_MAX
+#define DERIVED (1u << 31) /* of an origin: not the node itself, but its derivative */
 
 typedef struct instr {
     uint32_t op, a, b, c;

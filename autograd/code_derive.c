@@ -118,7 +118,7 @@ void code_reverse(code *k, uint32_t n_y, const uint32_t *y, const uint32_t *cota
             continue;
         const instr at = k->at[i]; /* a copy: the code grows */
         const uint32_t operand[3] = {at.a, at.b, at.c}, arity = code_arity(&at);
-        k->from = k->origin[i];
+        k->from = k->origin[i] | DERIVED;
         for (uint32_t j = 0; j < arity; j++)
             if (active[operand[j]])
                 add_to(k, &adjoint[operand[j]], rule(k, &at, j, adjoint[i], i));
@@ -141,7 +141,7 @@ void code_forward(code *k, uint32_t n_inputs, const uint32_t *directions, uint32
             continue;
         const instr at = k->at[i];
         const uint32_t operand[3] = {at.a, at.b, at.c}, arity = code_arity(&at);
-        k->from = k->origin[i];
+        k->from = k->origin[i] | DERIVED;
         for (uint32_t j = 0; j < arity; j++)
             if (tangent[operand[j]] != NOTHING)
                 add_to(k, &tangent[i], rule(k, &at, j, tangent[operand[j]], i));

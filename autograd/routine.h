@@ -30,6 +30,4 @@ void routine_free(routine *r);
 bool routine_workspace(ad_workspace *w);
 ad_status routine_run(ad_workspace *w, const double *x, double *out);
 
-#define DERIVED (1u << 31) /* of an origin: not the node itself, but its derivative */
-
 #endif

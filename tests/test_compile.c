@@ -1,0 +1,637 @@
+/* test_compile.c - compiled programs: each pass on random programs, and every derivative against
+ * the tape's own
+ *
+ * A random program is written by a seed: straight-line stretches of any operations of the table,
+ * recurrences, sums of products, and guards. It is compiled with and without each pass; bits must
+ * agree where they are promised to. */
+#define AD_PLAIN
+#include "expect.h"
+
+enum { PROGRAMS = 300, INPUTS = 24, POOL = 400, ALL_PASSES = (1 << AD_PASS_COUNT_) - 1 };
+
+/* ---- writing a program ---- */
+
+typedef struct writer {
+    uint64_t state;
+    ad_var pool[POOL];
+    int n;
+    bool guards;
+} writer;
+
+static uint64_t draw(writer *w)
+{
+    w->state += 0x9e3779b97f4a7c15u;
+    uint64_t z = w->state;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return z ^ z >> 31;
+}
+
+static int choose(writer *w, int n) { return (int)(draw(w) % (uint64_t)n); }
+
+static double uniform(writer *w, double low, double high)
+{
+    return low + (high - low) * (double)(draw(w) >> 11) * 0x1p-53;
+}
+
+static ad_var pick(writer *w) { return w->pool[choose(w, w->n)]; }
+
+static void keep(writer *w, ad_var a)
+{
+    if (w->n < POOL)
+        w->pool[w->n++] = a;
+    else
+        w->pool[choose(w, POOL)] = a;
+}
+
+static ad_var within(ad_var a, double low, double high)
+{
+    return low == high ? ad_constant(low)
+                       : ad_add(ad_constant(low), ad_mul(ad_constant(high - low), ad_sigmoid(a)));
+}
+
+static void write_row(writer *w)
+{
+    const ad_op_info *op;
+    int number;
+    do
+        op = ad_op_at(number = choose(w, ad_op_count()));
+    while (!op->elementwise);
+    ad_var a[3];
+    for (int k = 0; k < op->arity; k++)
+        a[k] = within(pick(w), op->low[k], op->high[k]);
+    keep(w, ad_apply(number, op->arity, a));
+}
+
+/* what passes look for: constants of all kinds in simple operations */
+static void write_simple(writer *w)
+{
+    static const double constants[] = {0, -0., 1, -1, 2, .5, 3, -4, .125};
+    ad_var c = ad_constant(constants[choose(w, 9)]), a = pick(w), b = choose(w, 3) ? c : pick(w);
+    switch (choose(w, 9)) {
+    case 0:
+        keep(w, ad_mul(a, b));
+        break;
+    case 1:
+        keep(w, ad_mul(b, a));
+        break;
+    case 2:
+        keep(w, ad_add(a, b));
+        break;
+    case 3:
+        keep(w, ad_sub(a, b));
+        break;
+    case 4:
+        keep(w, ad_tanh(ad_div(a, ad_constant(constants[2 + choose(w, 7)]))));
+        break;
+    case 5:
+        keep(w, ad_pow(within(a, .5, 2), ad_constant(constants[choose(w, 7)])));
+        break;
+    case 6:
+        keep(w, ad_neg(ad_neg(a)));
+        break;
+    case 7:
+        keep(w, ad_mulz(b, a));
+        break;
+    default:
+        keep(w, ad_where(b, a, pick(w)));
+    }
+}
+
+static void write_sum_of_products(writer *w)
+{
+    int n = 2 + choose(w, 20), rows = 1 + choose(w, 4), start = choose(w, 2),
+        first = choose(w, w->n);
+    for (int r = 0; r < rows; r++) {
+        ad_var sum = start ? pick(w) : ad_mul(pick(w), pick(w));
+        for (int i = 0; i < n; i++) {
+            ad_var a = w->pool[(first + i) % w->n], b = w->pool[(first + 7 * r + 3 * i) % w->n];
+            sum = ad_add(sum, ad_mul(ad_tanh(a), b));
+        }
+        keep(w, ad_tanh(sum));
+    }
+}
+
+static void write_recurrence(writer *w)
+{
+    int n = 3 + choose(w, 30), kind = choose(w, 3);
+    ad_var p = ad_tanh(pick(w)), q = ad_tanh(pick(w)), a = ad_tanh(pick(w));
+    for (int i = 0; i < n; i++) {
+        ad_var old = p;
+        if (kind == 0)
+            p = ad_sub(p, ad_mul(a, ad_sin(q)));
+        else if (kind == 1)
+            p = ad_add(ad_mul(p, a), ad_mul(q, ad_constant(.25)));
+        else
+            p = ad_tanh(ad_add(p, w->pool[i % w->n]));
+        q = ad_add(q, ad_div(old, ad_constant(8)));
+        if (w->guards)
+            ad_lt(p, ad_constant(100));
+    }
+    keep(w, p);
+    keep(w, q);
+}
+
+static void write_elements(writer *w)
+{
+    int n = 4 + choose(w, 12), first = choose(w, w->n);
+    ad_var terms[16];
+    for (int i = 0; i < n; i++)
+        terms[i] = ad_mul(ad_exp(within(w->pool[(first + i) % w->n], -1, 1)), ad_constant(.3));
+    for (int i = 0; i < n; i++)
+        keep(w, terms[i]);
+}
+
+typedef struct sample {
+    ad_tape *tape;
+    ad_var x[INPUTS], y[3];
+    double at[INPUTS];
+} sample;
+
+static sample write_program(uint64_t seed, bool guards)
+{
+    writer w = {.state = seed, .guards = guards};
+    sample s = {.tape = ad_tape_new(NULL)};
+    for (int i = 0; i < INPUTS; i++) {
+        s.at[i] = uniform(&w, -1, 1);
+        keep(&w, s.x[i] = ad_input(s.tape, s.at[i]));
+    }
+    const int stretches = 1 + choose(&w, 12);
+    for (int i = 0; i < stretches; i++) {
+        void (*const kinds[])(writer *) = {
+            write_row,      write_row,        write_simple,         write_simple,
+            write_elements, write_recurrence, write_sum_of_products};
+        kinds[choose(&w, 7)](&w);
+        if (guards && choose(&w, 3) == 0)
+            ad_lt(w.pool[choose(&w, w.n)], w.pool[choose(&w, w.n)]);
+    }
+    s.y[0] = ad_tanh(w.pool[w.n - 1]);
+    for (int i = 0; i < 8; i++)
+        s.y[0] = ad_add(s.y[0], ad_tanh(pick(&w)));
+    s.y[1] = pick(&w);
+    s.y[2] = w.pool[w.n - 1];
+    STATUS(ad_tape_status(s.tape), AD_OK, s.tape);
+    return s;
+}
+
+/* ---- running it ---- */
+
+enum { EVERYTHING = AD_GRADIENT | AD_VJP | AD_JVP | AD_HVP, RESULTS = 3 + INPUTS * 3 + 3 };
+
+/* inputs, then cotangents, then a direction */
+static void run_compiled(const sample *s, const ad_compile_config *config, const double *x,
+                         double *out)
+{
+    ad_program *p = ad_compile(s->tape, INPUTS, s->x, 3, s->y, config);
+    if (!p)
+        fail_msg("no program: %s", ad_tape_error(s->tape));
+    ad_workspace *w = ad_workspace_new(p);
+    RAN(ad_run(w, x, out), AD_OK, w);
+    ad_workspace_free(w);
+    ad_program_free(p);
+}
+
+static void fill(const sample *s, uint64_t seed, double *x)
+{
+    writer w = {.state = seed ^ 99};
+    for (int i = 0; i < INPUTS; i++)
+        x[i] = s->at[i];
+    for (int i = 0; i < 3 + INPUTS; i++)
+        x[INPUTS + i] = uniform(&w, -1, 1);
+}
+
+static bool same_bits(double a, double b)
+{
+    return (isnan(a) && isnan(b)) || !memcmp(&a, &b, sizeof a);
+}
+
+static void each_pass_leaves_every_bit_as_it_was(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= PROGRAMS; seed++) {
+        sample s = write_program(seed, seed % 4 == 0);
+        double x[2 * INPUTS + 3], plain[RESULTS], out[RESULTS];
+        fill(&s, seed, x);
+        run_compiled(&s, &(ad_compile_config){EVERYTHING, ALL_PASSES, false}, x, plain);
+        for (int pass = 1; pass < AD_PASS_COUNT_; pass++) { /* dot products come first in ad_pass */
+            run_compiled(&s, &(ad_compile_config){EVERYTHING, ALL_PASSES & ~(1 << pass), false}, x,
+                         out);
+            for (int i = 0; i < RESULTS; i++)
+                if (!same_bits(out[i], plain[i]))
+                    fail_msg("seed %d, pass %d alone: result %d is %.17g, was %.17g", (int)seed,
+                             pass, i, out[i], plain[i]);
+        }
+        run_compiled(&s, &(ad_compile_config){EVERYTHING, AD_PASS_DOTS, false}, x, out);
+        for (int i = 0; i < RESULTS; i++)
+            if (!same_bits(out[i], plain[i]))
+                fail_msg("seed %d, all passes: result %d is %.17g, was %.17g", (int)seed, i, out[i],
+                         plain[i]);
+        ad_tape_free(s.tape);
+    }
+}
+
+static void results_close(const char *what, uint64_t seed, int n, const double *got,
+                          const double *want)
+{
+    double scale = 1e-300;
+    for (int i = 0; i < n; i++)
+        scale = fmax(scale, fabs(want[i]));
+    for (int i = 0; i < n; i++)
+        if (!(fabs(got[i] - want[i]) <= 1e-10 * fmax(scale, 1)) &&
+            !(isnan(got[i]) && isnan(want[i])))
+            fail_msg("seed %d: %s %d: got %.17g, want %.17g", (int)seed, what, i, got[i], want[i]);
+}
+
+/* dot products and all, against sweeps over the tape */
+static void derivatives_agree_with_those_of_the_tape(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= PROGRAMS; seed++) {
+        sample s = write_program(seed, false);
+        double x[2 * INPUTS + 3], out[RESULTS], want[INPUTS];
+        const double *u = x + INPUTS, *v = u + 3;
+        fill(&s, seed, x);
+        run_compiled(&s, &(ad_compile_config){EVERYTHING, 0, seed % 2 == 0}, x, out);
+        const double *at = out;
+        for (int i = 0; i < 3; i++)
+            want[i] = ad_value(s.y[i]);
+        results_close("value", seed, 3, at, want);
+        STATUS(ad_backward(s.y[0]), AD_OK, s.tape);
+        for (int i = 0; i < INPUTS; i++)
+            want[i] = ad_grad(s.x[i]);
+        results_close("gradient", seed, INPUTS, at += 3, want);
+        const double *seeds[3] = {u, u + 1, u + 2}, *directions[INPUTS];
+        double *results[3] = {want, want + 1, want + 2}, *products[INPUTS];
+        for (int i = 0; i < INPUTS; i++)
+            directions[i] = v + i;
+        STATUS(ad_vjp(3, s.y, seeds), AD_OK, s.tape);
+        for (int i = 0; i < INPUTS; i++)
+            want[i] = ad_grad(s.x[i]);
+        results_close("VJP", seed, INPUTS, at += INPUTS, want);
+        STATUS(ad_jvp(INPUTS, s.x, directions, 3, s.y, results, 1), AD_OK, s.tape);
+        results_close("JVP", seed, 3, at += INPUTS, want);
+        for (int i = 0; i < INPUTS; i++)
+            products[i] = want + i;
+        STATUS(ad_hvp(s.y[0], INPUTS, s.x, directions, products), AD_OK, s.tape);
+        results_close("HVP", seed, INPUTS, at + 3, want);
+        ad_tape_free(s.tape);
+    }
+}
+
+/* ---- what programs are asked for ---- */
+
+static int set_up(void **state)
+{
+    *state = ad_tape_new(NULL);
+    return *state ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    ad_tape_free(*state);
+    return 0;
+}
+
+static ad_program *compiled(ad_tape *t, int n, const ad_var *x, int m, const ad_var *y, int want)
+{
+    ad_program *p = ad_compile(t, n, x, m, y, &(ad_compile_config){.want = want});
+    if (!p)
+        fail_msg("no program: %s", ad_tape_error(t));
+    return p;
+}
+
+static void a_compiled_program_runs_at_new_inputs_after_its_tape_is_gone(void **state)
+{
+    (void)state;
+    ad_tape *t = ad_tape_new(NULL);
+    ad_var x[2] = {ad_input(t, 2), ad_input(t, 5)}, y = ad_add(ad_mul(x[0], x[1]), ad_sin(x[0]));
+    ad_program *p = compiled(t, 2, x, 1, &y, AD_GRADIENT);
+    ad_tape_free(t);
+    ad_workspace *w = ad_workspace_new(p);
+    double out[3], read;
+    assert_int_equal(ad_program_input_size(p, 1), 1);
+    assert_int_equal(ad_program_input_size(p, 2), -1);
+    assert_int_equal(ad_program_output_size(p, 2), 1);
+    RAN(ad_run(w, NULL, NULL), AD_OK, w); /* at the inputs of the tape */
+    RAN(ad_workspace_read(w, 0, &read), AD_OK, w);
+    CLOSE(read, 10 + sin(2));
+    RAN(ad_workspace_read_gradient(w, 0, &read), AD_OK, w);
+    CLOSE(read, 5 + cos(2));
+    RAN(ad_workspace_read_gradient(w, 2, &read), AD_BAD_INDEX, w);
+    for (int i = 0; i < 10; i++) {
+        double a = .5 * i, b = 3 - i;
+        RAN(ad_run(w, (const double[]){a, b}, out), AD_OK, w);
+        CLOSE(out[0], a * b + sin(a));
+        CLOSE(out[1], b + cos(a));
+        CLOSE(out[2], a);
+    }
+    RAN(ad_workspace_set_scalar(w, 0, 3), AD_OK, w);
+    RAN(ad_workspace_set_scalar(w, 2, 3), AD_BAD_INDEX, w);
+    RAN(ad_run(w, NULL, out), AD_OK, w);
+    CLOSE(out[0], 15 + sin(3));
+    double both[3] = {.5, 4, 0}; /* results over the inputs */
+    RAN(ad_run(w, both, both), AD_OK, w);
+    CLOSE(both[0], 2 + sin(.5));
+    CLOSE(both[1], 4 + cos(.5));
+    ad_workspace_free(w);
+    ad_program_free(p);
+}
+
+static void outputs_may_be_inputs_constants_and_twice_the_same(void **state)
+{
+    ad_tape *t = *state;
+    ad_var x[2] = {ad_input(t, 2), ad_input(t, 5)}, s = ad_sin(x[0]),
+           y[5] = {s, x[1], ad_constant(7), s, ad_mul(ad_constant(2), ad_constant(3))};
+    ad_program *p = compiled(t, 2, x, 5, y, AD_GRADIENT);
+    ad_workspace *w = ad_workspace_new(p);
+    double out[7];
+    RAN(ad_run(w, (const double[]){1, 4}, out), AD_OK, w);
+    const double want[7] = {sin(1), 4, 7, sin(1), 6, cos(1), 0};
+    for (int i = 0; i < 7; i++)
+        CLOSE(out[i], want[i]);
+    ad_workspace_free(w);
+    ad_program_free(p);
+}
+
+static void what_is_not_wanted_is_not_there(void **state)
+{
+    ad_tape *t = *state;
+    ad_var x = ad_input(t, 2), y = ad_exp(ad_sin(x));
+    ad_program *p = compiled(t, 1, &x, 1, &y, AD_HVP | AD_NO_VALUES);
+    ad_workspace *w = ad_workspace_new(p);
+    double out, c = cos(2), s = sin(2);
+    assert_int_equal(ad_program_output_size(p, 1), -1);
+    RAN(ad_run(w, (const double[]){2, 1}, &out), AD_OK, w);
+    if (fabs(out - exp(s) * (c * c - s)) > 1e-14)
+        fail_msg("got %.17g", out);
+    RAN(ad_run(w, NULL, NULL), AD_OK, w);
+    RAN(ad_workspace_read_gradient(w, 0, &out), AD_NOT_RECORDED, w);
+    ad_workspace_free(w);
+    ad_program_free(p);
+    p = compiled(t, 1, &x, 1, &y, AD_VALUES);
+    assert_int_equal(ad_program_stats_of(p).operations, 2); /* no derivative is computed */
+    ad_program_free(p);
+}
+
+static void a_zero_cotangent_absorbs(void **state)
+{
+    ad_tape *t = *state;
+    ad_var x[2] = {ad_input(t, 4), ad_input(t, 1)},
+           y = ad_add(ad_mul(ad_constant(0), ad_sqrt(x[0])),
+                      ad_where(ad_less(x[0], ad_constant(1)), ad_log(x[0]), x[1]));
+    ad_program *p = compiled(t, 2, x, 1, &y, AD_GRADIENT);
+    ad_workspace *w = ad_workspace_new(p);
+    double out[3];
+    RAN(ad_run(w, (const double[]){0, 1}, out), AD_OK, w);
+    RAN(ad_run(w, (const double[]){4, 1}, out), AD_OK, w);
+    EQUAL(out[1], 0);
+    EQUAL(out[2], 1);
+    /* in sums of products: 0 * sqrt'(0) */
+    ad_workspace_free(w);
+    ad_program_free(p);
+    ad_reset(t);
+    ad_var v[12], sum = ad_constant(0);
+    for (int i = 0; i < 12; i++)
+        v[i] = ad_input(t, 1);
+    for (int i = 0; i < 6; i++)
+        sum = ad_add(sum, ad_mul(v[i], ad_sqrt(v[6 + i])));
+    p = compiled(t, 12, v, 1, &sum, AD_GRADIENT);
+    w = ad_workspace_new(p);
+    double zeros[12] = {0}, result[13];
+    RAN(ad_run(w, zeros, result), AD_OK, w);
+    for (int i = 0; i < 13; i++)
+        EQUAL(result[i], 0);
+    ad_workspace_free(w);
+    ad_program_free(p);
+}
+
+/* ---- guards and numbers that are not finite ---- */
+
+static void a_guard_that_fails_says_so(void **state)
+{
+    ad_tape *t = *state;
+    ad_var x[8], y = ad_constant(0);
+    for (int i = 0; i < 8; i++) {
+        x[i] = ad_input(t, i + 1);
+        if ((ad_lt)(x[i], ad_constant(100)))
+            y = ad_add(y, ad_sin(x[i]));
+    }
+    ad_program *p = compiled(t, 8, x, 1, &y, AD_GRADIENT);
+    ad_workspace *w = ad_workspace_new(p);
+    double in[8] = {1, 2, 3, 4, 5, 6, 7, 8}, out[9];
+    RAN(ad_run(w, in, out), AD_OK, w);
+    in[5] = 200;
+    RAN(ad_run(w, in, out), AD_RETAPE, w);
+    CONTAINS(ad_workspace_error(w), "200 < 100 was true when it was recorded");
+    CONTAINS(ad_workspace_error(w), "guard at node");
+    in[5] = 6;
+    RAN(ad_run(w, in, out), AD_OK, w);
+    ad_workspace_free(w);
+    ad_program_free(p);
+}
+
+static void the_first_operation_that_is_not_finite_is_named(void **state)
+{
+    (void)state;
+    ad_context *c = ad_context_new(&(ad_context_config){.check_finite = true});
+    ad_tape *t = ad_tape_new(c);
+    ad_var x = ad_input(t, 2), y = ad_exp(ad_log(x));
+    ad_program *p = compiled(t, 1, &x, 1, &y, AD_GRADIENT);
+    ad_workspace *w = ad_workspace_new(p);
+    double out[2];
+    RAN(ad_run(w, (const double[]){3}, out), AD_OK, w);
+    RAN(ad_run(w, (const double[]){-1}, out), AD_NOT_FINITE, w);
+    CONTAINS(ad_workspace_error(w), "log at node 1: element 0 is nan");
+    ad_workspace_free(w);
+    ad_program_free(p);
+    ad_reset(t);
+    x = ad_input(t, 2), y = ad_sqrt(x);
+    p = compiled(t, 1, &x, 1, &y, AD_GRADIENT);
+    w = ad_workspace_new(p);
+    RAN(ad_run(w, (const double[]){0}, out), AD_NOT_FINITE, w);
+    CONTAINS(ad_workspace_error(w), "the derivative of sqrt at node 1: element 0 is inf");
+    ad_workspace_free(w);
+    ad_program_free(p);
+    ad_tape_free(t);
+    ad_context_free(c);
+}
+
+/* ---- size ---- */
+
+/* A program of 10^5 steps is a few lines, and right. */
+static void long_recurrences_become_loops(void **state)
+{
+    ad_tape *t = *state;
+    enum { STEPS = 100000 };
+    ad_var x[3] = {ad_input(t, .3), ad_input(t, .7), ad_input(t, .01)}, p = x[0], q = x[1];
+    for (int i = 0; i < STEPS; i++) {
+        p = ad_sub(p, ad_mul(x[2], ad_sin(q)));
+        q = ad_add(q, ad_mul(x[2], p));
+    }
+    ad_program *program = compiled(t, 3, x, 1, &q, AD_GRADIENT);
+    ad_program_stats s = ad_program_stats_of(program);
+    if (s.lines > 200)
+        fail_msg("%lld lines", (long long)s.lines);
+    ad_workspace *w = ad_workspace_new(program);
+    double out[4];
+    RAN(ad_run(w, NULL, out), AD_OK, w);
+    STATUS(ad_backward(q), AD_OK, t);
+    EQUAL(out[0], ad_value(q));
+    for (int i = 0; i < 3; i++)
+        if (fabs(out[1 + i] - ad_grad(x[i])) > 1e-9 * fabs(ad_grad(x[i])))
+            fail_msg("gradient %d: got %.17g, want %.17g", i, out[1 + i], ad_grad(x[i]));
+    ad_workspace_free(w);
+    ad_program_free(program);
+}
+
+static void a_network_of_scalars_becomes_products_of_matrices(void **state)
+{
+    ad_tape *t = *state;
+    enum { W = 16, N = W + W * W + W };
+    ad_var x[N], y = ad_constant(0);
+    for (int i = 0; i < N; i++)
+        x[i] = ad_input(t, .3 * sin(i));
+    for (int j = 0; j < W; j++) {
+        ad_var z = x[W + W * W + j];
+        for (int i = 0; i < W; i++)
+            z = ad_add(z, ad_mul(x[W + j * W + i], x[i]));
+        y = ad_add(y, ad_tanh(z));
+    }
+    ad_program *p = compiled(t, N, x, 1, &y, AD_GRADIENT);
+    ad_program_stats s = ad_program_stats_of(p);
+    if (s.lines > 30 || s.changed[0] < 2 * W * W)
+        fail_msg("%lld lines, %lld in dot products", (long long)s.lines, (long long)s.changed[0]);
+    ad_workspace *w = ad_workspace_new(p);
+    double out[N + 1], in[N];
+    for (int i = 0; i < N; i++)
+        in[i] = ad_value(x[i]);
+    RAN(ad_run(w, in, out), AD_OK, w);
+    STATUS(ad_backward(y), AD_OK, t);
+    for (int i = 0; i < N; i++)
+        if (fabs(out[1 + i] - ad_grad(x[i])) > 1e-15)
+            fail_msg("gradient %d: got %.17g, want %.17g", i, out[1 + i], ad_grad(x[i]));
+    ad_workspace_free(w);
+    ad_program_free(p);
+}
+
+/* ---- printing ---- */
+
+static void a_program_is_printed_before_and_after(void **state)
+{
+    ad_tape *t = *state;
+    ad_var x[2] = {ad_input(t, 2), ad_input(t, 5)},
+           y = ad_add(ad_mul(x[0], x[1]), ad_mul(ad_sin(x[0]), ad_constant(1)));
+    ad_program *p = compiled(t, 2, x, 1, &y, AD_GRADIENT);
+    char *text = NULL;
+    size_t size;
+    FILE *to = tmpfile();
+    assert_int_equal(ad_program_print(p, to), AD_OK);
+    size = (size_t)ftell(to);
+    rewind(to);
+    text = calloc(size + 1, 1);
+    assert_int_equal(fread(text, 1, size, to), size);
+    CONTAINS(text, "of 5 recorded");
+    CONTAINS(text, "sin 0");
+    CONTAINS(text, "identities");
+    CONTAINS(text, "sin(x[0])");
+    CONTAINS(text, "out[0] = ");
+    free(text);
+    fclose(to);
+    assert_int_equal(ad_program_print(NULL, stderr), AD_NULL);
+    assert_int_equal(ad_program_print(p, NULL), AD_NULL);
+    ad_program_free(p);
+}
+
+/* ---- tensors ---- */
+
+static void tensors_compile_by_recording(void **state)
+{
+    ad_tape *t = *state;
+    const int64_t shape[2] = {2, 3}, columns[2] = {3, 2};
+    const double a[6] = {1, 2, 3, 4, 5, 6}, b[6] = {.1, .2, .3, .4, .5, .6};
+    ad_var x[2] = {ad_input_array(t, AD_F64, 2, shape, a),
+                   ad_input_array(t, AD_F64, 2, columns, b)},
+           m = ad_tanh(ad_matmul(x[0], x[1])), y[2] = {ad_sum(ad_mul(m, m)), m};
+    const int64_t before = ad_node_count(t);
+    ad_program *p = compiled(t, 2, x, 2, y, EVERYTHING);
+    assert_int_equal(ad_node_count(t), before);
+    ad_workspace *w = ad_workspace_new(p);
+    /* x, cotangents of both outputs, a direction */
+    double in[12 + 5 + 12], out[5 + 12 + 12 + 5 + 12];
+    for (int i = 0; i < 29; i++)
+        in[i] = i < 6 ? a[i] : i < 12 ? b[i - 6] : cos(i);
+    RAN(ad_run(w, in, out), AD_OK, w);
+    const double *at = out + 5, *seeds[2] = {in + 12, in + 13}, *directions[2] = {in + 17, in + 23};
+    double want[12], values[5];
+    STATUS(ad_backward(y[0]), AD_OK, t);
+    ad_grad_read(x[0], want), ad_grad_read(x[1], want + 6);
+    results_close("gradient", 0, 12, at, want);
+    STATUS(ad_vjp(2, y, seeds), AD_OK, t);
+    ad_grad_read(x[0], want), ad_grad_read(x[1], want + 6);
+    results_close("VJP", 0, 12, at += 12, want);
+    STATUS(ad_jvp(2, x, directions, 2, y, (double *[]){values, values + 1}, 1), AD_OK, t);
+    results_close("JVP", 0, 5, at += 12, values);
+    STATUS(ad_hvp(y[0], 2, x, directions, (double *[]){want, want + 6}), AD_OK, t);
+    results_close("HVP", 0, 12, at + 5, want);
+    RAN(ad_run(w, in, NULL), AD_OK, w);
+    RAN(ad_workspace_read_gradient(w, 1, want), AD_OK, w);
+    results_close("gradient read", 0, 6, want, out + 11);
+    ad_workspace_free(w);
+    ad_program_free(p);
+}
+
+/* ---- errors ---- */
+
+static void wrong_requests_are_errors_with_a_reason(void **state)
+{
+    ad_tape *t = *state;
+    const int64_t two[1] = {2};
+    ad_var x[2], twice[2], y, v;
+    const struct {
+        int n, m, want;
+        const ad_var *x, *y;
+        ad_status status;
+        const char *text;
+    } cases[] = {
+        {1, 1, 0, x, &y, AD_NOT_RECORDED, "not among the inputs listed"},
+        {2, 1, 0, twice, &y, AD_BAD_ARGUMENT, "listed twice"},
+        {1, 1, 0, &y, &y, AD_BAD_ARGUMENT, "which is no input"},
+        {2, 0, AD_GRADIENT, x, NULL, AD_BAD_SHAPE, "a scalar"},
+        {1, 1, AD_HVP, &v, &v, AD_BAD_SHAPE, "a scalar"},
+        {2, 1, 1024, x, &y, AD_BAD_ARGUMENT, "no such thing"},
+        {2, 1, 0, NULL, &y, AD_NULL, "null"},
+        {-1, 1, 0, x, &y, AD_NULL, "null"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ad_reset(t);
+        x[0] = twice[0] = twice[1] = ad_input(t, 1), x[1] = ad_input(t, 2), y = ad_mul(x[0], x[1]);
+        v = ad_input_array(t, AD_F64, 1, two, (const double[]){1, 2});
+        assert_null(ad_compile(t, cases[i].n, cases[i].x, cases[i].m, cases[i].y,
+                               &(ad_compile_config){.want = cases[i].want}));
+        STATUS(ad_tape_status(t), cases[i].status, t);
+        CONTAINS(ad_tape_error(t), cases[i].text);
+    }
+    assert_null(ad_compile(NULL, 0, NULL, 0, NULL, NULL));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_pass_leaves_every_bit_as_it_was),
+        cmocka_unit_test(derivatives_agree_with_those_of_the_tape),
+        cmocka_unit_test(a_compiled_program_runs_at_new_inputs_after_its_tape_is_gone),
+        cmocka_unit_test_setup_teardown(outputs_may_be_inputs_constants_and_twice_the_same, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(what_is_not_wanted_is_not_there, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_zero_cotangent_absorbs, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_guard_that_fails_says_so, set_up, tear_down),
+        cmocka_unit_test(the_first_operation_that_is_not_finite_is_named),
+        cmocka_unit_test_setup_teardown(long_recurrences_become_loops, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_network_of_scalars_becomes_products_of_matrices, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_program_is_printed_before_and_after, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(tensors_compile_by_recording, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(wrong_requests_are_errors_with_a_reason, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
