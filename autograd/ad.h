@@ -82,6 +82,7 @@ typedef enum ad_status {
     AD_NOT_RECORDED, /* something asked of a node that the sweep did not keep or the program lacks
                       */
     AD_MISMATCH,     /* a gradient check found a disagreement */
+    AD_UNAVAILABLE,  /* something that this machine lacks */
     AD_STATUS_COUNT
 } ad_status;
 
@@ -503,8 +504,9 @@ enum {
     AD_GRADIENT = 1,  /* and the gradient of the first (a scalar) with respect to every input */
     AD_VJP = 2,       /* ad_compile only: the vector-Jacobian product for given cotangents */
     AD_JVP = 4,       /* the Jacobian-vector product in a given direction */
-    AD_HVP = 8,       /* the Hessian of the first output times that direction */
-    AD_NO_VALUES = 16 /* without the outputs themselves */
+    AD_JACOBIAN = 8,  /* the Jacobian, row by row: of scalars only */
+    AD_HVP = 16,      /* the Hessian of the first output times that direction */
+    AD_NO_VALUES = 32 /* without the outputs themselves */
 };
 
 /* Captures what the outputs and the recorded assignments depend on. The inputs, scalars or tensors,
@@ -544,8 +546,9 @@ typedef struct ad_compile_config {
 /* Compiles what the outputs depend on, with the derivatives wanted, for running many times (NULL:
  * the outputs only). Slots of the program: first the inputs; then, for AD_VJP, a cotangent of the
  * shape of each output; then, for AD_JVP and AD_HVP, one direction of the shape of each input. Its
- * outputs: those given, then the gradient (a slot for each input), then the vector-Jacobian product
- * (likewise), the Jacobian-vector product (a slot for each output) and the Hessian-vector product.
+ * outputs: those given, then the gradient (a slot for each input), the vector-Jacobian product
+ * (likewise), the Jacobian-vector product (a slot for each output), the Jacobian (n_inputs slots
+ * for each output) and the Hessian-vector product.
  *
  * Programs of scalars become straight-line code, which the passes shorten and roll into loops over
  * memory: dot and matrix products are found in them. All passes but AD_PASS_DOTS leave every bit as
@@ -569,6 +572,25 @@ typedef struct ad_program_stats {
     bool native;                     /* does machine code run in its place */
 } ad_program_stats;
 AD_API ad_program_stats ad_program_stats_of(const ad_program *program);
+/* Writes the program as one C file that needs nothing but libm: `int name(const double *x, double
+ * *m, double *out)`, whose sizes are name_inputs, name_memory and name_outputs; loops stay loops.
+ * AD_NOT_RECORDED where it has tensors, or an operation that C's library lacks (such as digamma);
+ * AD_BAD_ARGUMENT where name is no identifier. */
+AD_API ad_status ad_program_emit_c(const ad_program *program, const char *name, FILE *to);
+
+typedef struct ad_native_config {
+    const char *compiler; /* NULL: the environment's TAPEGRAD_CC, or cc */
+    const char *folder;   /* where machine code is kept, for its owner only; NULL: TAPEGRAD_CACHE,
+                             $XDG_CACHE_HOME/tapegrad or ~/.cache/tapegrad */
+} ad_native_config;
+
+/* Builds that file with the system's C compiler, once for each text, and lets all later runs of the
+ * program use it. To be called before other threads use the program. AD_UNAVAILABLE where it cannot
+ * be had (no compiler, tensors, too long a program without loops); then the program runs as before
+ * and ad_program_note says why. */
+AD_API ad_status ad_program_native(ad_program *program, const ad_native_config *config);
+AD_API const char *ad_program_note(const ad_program *program);
+
 /* The program before and after, with what each pass did; of what is long, the ends. */
 AD_API ad_status ad_program_print(const ad_program *program, FILE *to);
 

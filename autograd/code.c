@@ -4,7 +4,7 @@
 #include "tape.h"
 #include <string.h>
 
-enum { MOST = 1 << 30 }; /* of each array: addresses of loops are 30 bits */
+enum { MOST = 1 << 29 }; /* of each array: addresses of loops are 29 bits */
 
 const uint8_t code_arities[OP_COUNT] = {
 #define OP1(name, ...) [AD_OP_##name] = 1,

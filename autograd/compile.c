@@ -48,7 +48,29 @@ static uint32_t count_outputs(const request *r)
     const int want = r->config.want;
     return (want & AD_NO_VALUES ? 0 : r->n_outputs) + (want & AD_GRADIENT ? r->n_inputs : 0) +
            (want & AD_VJP ? r->n_inputs : 0) + (want & AD_JVP ? r->n_outputs : 0) +
+           (want & AD_JACOBIAN ? r->n_inputs * r->n_outputs : 0) +
            (want & AD_HVP ? r->n_inputs : 0);
+}
+
+/* Row by row by reverse sweeps, or column by column by forward ones, whichever are fewer. */
+static void put_jacobian(code *k, uint32_t n, uint32_t m, uint32_t *to, arena *scratch)
+{
+    uint32_t *unit = arena_take(scratch, ((size_t)n + 1) * sizeof *unit),
+             *column = arena_take(scratch, ((size_t)m + 1) * sizeof *column);
+    if (!unit || !column) {
+        k->status = AD_NO_MEMORY;
+        return;
+    }
+    const uint32_t one = code_constant(k, 1);
+    for (uint32_t i = 0; m <= n && i < m; i++)
+        code_reverse(k, 1, k->outputs + i, &one, n, to + (size_t)i * n);
+    for (uint32_t j = 0; m > n && j < n; j++) {
+        for (uint32_t i = 0; i < n; i++)
+            unit[i] = i == j ? one : NOTHING;
+        code_forward(k, n, unit, m, k->outputs, column);
+        for (uint32_t i = 0; i < m && !k->status; i++)
+            to[(size_t)i * n + j] = column[i];
+    }
 }
 
 /* Derivatives, and with them the outputs of the whole. */
@@ -88,6 +110,10 @@ static void put_derivatives(code *k, const request *r, arena *scratch)
     if (want & AD_JVP) {
         code_forward(k, n, directions, m, k->outputs, to);
         to += m;
+    }
+    if (want & AD_JACOBIAN) {
+        put_jacobian(k, n, m, to, scratch);
+        to += (size_t)n * m;
     }
     if (want & AD_HVP)
         code_forward(k, n, directions, n, gradient, to);
@@ -259,6 +285,11 @@ static void record_derivatives(recording *to, const request *r, const double *ze
 static ad_program *compile_recorded(const request *r)
 {
     ad_tape *t = r->t;
+    if (r->config.want & AD_JACOBIAN) {
+        tape_fail(t, AD_BAD_ARGUMENT, NULL,
+                  "compile: a Jacobian is of scalars only; of tensors there is AD_VJP");
+        return NULL;
+    }
     arena scratch = {.context = t->context};
     const size_t n = r->n_inputs, m = r->n_outputs;
     recording to = {arena_zeros(&scratch, (2 * n + m + 1) * sizeof(ad_var)),
@@ -303,11 +334,14 @@ static bool check_request(const request *r, const uint32_t *inputs)
 {
     ad_tape *t = r->t;
     const int want = r->config.want;
-    if (want & ~(AD_GRADIENT | AD_VJP | AD_JVP | AD_HVP | AD_NO_VALUES))
+    if (want & ~(AD_GRADIENT | AD_VJP | AD_JVP | AD_JACOBIAN | AD_HVP | AD_NO_VALUES))
         tape_fail(t, AD_BAD_ARGUMENT, NULL, "compile: there is no such thing to want as %d", want);
     else if ((want & (AD_GRADIENT | AD_HVP)) && (!r->n_outputs || ad_size(r->outputs[0]) != 1))
         tape_fail(t, AD_BAD_SHAPE, NULL,
                   "compile: a gradient and a Hessian need a first output that is a scalar");
+    else if (want & AD_JACOBIAN && (uint64_t)r->n_inputs * r->n_outputs > 1u << 28)
+        tape_fail(t, AD_TOO_LARGE, NULL, "compile: a Jacobian of %u x %u", r->n_outputs,
+                  r->n_inputs);
     for (uint32_t i = 0; i < r->n_inputs; i++) {
         const block *b = block_at(t->head.nodes, inputs[i]);
         if (node_op(&t->head.nodes[inputs[i]]) != CODE_INPUT && !(b && b->leaf == LEAF_INPUT))

@@ -1,8 +1,9 @@
-/* loops.h - a program as loops over three arrays: what straight-line code is rolled into
+/* loops.h - a program as loops over arrays: what straight-line code is rolled into
  *
- * x holds the inputs, m constants and intermediate values, out the results. A line is one operation
- * on numbers in them, or a loop over the lines behind it; within loops addresses move in steps. So
- * the size of a program is that of its structure: a sum over 10^5 numbers is one line.
+ * x holds the inputs, m intermediate values, out the results, and then there are the constants. A
+ * line is one operation on numbers in them, or a loop over the lines behind it; within loops
+ * addresses move in steps. So the size of a program is that of its structure: a sum over 10^5
+ * numbers is one line.
  *
  * Loops whose rounds do not need one another are single calls of a kernel (loops_kernels.h). */
 #ifndef LOOPS_H
@@ -11,14 +12,15 @@
 
 enum { OP_LOOP = OP_COUNT, OP_COPY, LINE_OP_COUNT };
 
-/* An address: two bits for the array, the rest an index. Guards have numbers in place of results.
+/* An address: three bits for the array, the rest an index. Guards have numbers in place of results.
  */
 #define IN_X              0u
-#define IN_M              (1u << 30)
-#define IN_OUT            (2u << 30)
-#define IN_GUARDS         (3u << 30)
-#define AT_INDEX(address) ((address)&0x3fffffffu)
-#define AT_ARRAY(address) ((address) >> 30)
+#define IN_M              (1u << 29)
+#define IN_OUT            (2u << 29)
+#define IN_CONSTANTS      (3u << 29)
+#define IN_GUARDS         (4u << 29)
+#define AT_INDEX(address) ((address) & ((1u << 29) - 1))
+#define AT_ARRAY(address) ((address) >> 29)
 
 enum { LOOP_DEPTH = 4 }; /* loops around a line, at most */
 enum { AT_Y, AT_A, AT_B, AT_C, AT_COUNT };
@@ -61,7 +63,7 @@ void loops_free(loops *l);
 
 typedef struct loops_run {
     const loops *l;
-    double *base[3];       /* x, m, out */
+    double *base[4];       /* x, m, out, constants */
     uint32_t failed_guard; /* after AD_RETAPE: its number, the comparison (see OP_GUARD) */
     uint32_t guard;
     double compared[2];

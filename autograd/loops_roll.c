@@ -32,17 +32,14 @@ static void place_values(layout *p)
         if (at->op != OP_INPUT && at->op != OP_CONSTANT && p->place[k->outputs[i]] == NOTHING)
             p->place[k->outputs[i]] = IN_OUT | i;
     }
-    for (uint32_t i = 0; i < k->n; i++) /* constants first: m begins with them */
-        if (k->at[i].op == OP_CONSTANT) {
-            l->constants[l->n_constants] = k->constants[k->at[i].a];
-            p->place[i] = IN_M | l->n_constants++;
-        }
-    l->n_memory = l->n_constants;
     for (uint32_t i = 0; i < k->n; i++) {
         const instr *at = &k->at[i];
-        if (at->op == OP_INPUT)
+        if (at->op == OP_INPUT) {
             p->place[i] = IN_X | at->a;
-        else if (at->op == OP_GUARD) {
+        } else if (at->op == OP_CONSTANT) {
+            l->constants[l->n_constants] = k->constants[at->a];
+            p->place[i] = IN_CONSTANTS | l->n_constants++;
+        } else if (at->op == OP_GUARD) {
             l->guard_origins[l->n_guards] = k->origin[i];
             p->place[i] = IN_GUARDS | l->n_guards++;
         } else if (p->place[i] == NOTHING)

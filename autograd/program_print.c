@@ -62,14 +62,27 @@ static void print_before(FILE *to, const listing *l)
 
 /* ---- loops ---- */
 
-enum { SHOWN = 100 }; /* lines of a long program, of either end */
+enum { SHOWN = 100 }; /* lines of either end of a long program */
 
 static const char letters[] = "ijkl";
+
+static bool stands_still(const loops *l, const line *at, int j)
+{
+    for (uint32_t level = 0; level < at->depth; level++)
+        if (l->steps[at->steps].by[level][j])
+            return false;
+    return !((at->op == OP_DOT || at->op == OP_DOTZ) && (j == AT_A || j == AT_B) &&
+             at->inner[j - AT_A]);
+}
 
 /* m[5 + i + 64*j]; loops are named from the outermost in */
 static void print_address(FILE *to, const loops *l, const line *at, int j)
 {
-    static const char *const arrays[] = {"x", "m", "out", "guard"};
+    static const char *const arrays[] = {"x", "m", "out", "c", "guard"};
+    if (AT_ARRAY(at->at[j]) == AT_ARRAY(IN_CONSTANTS) && stands_still(l, at, j)) {
+        fprintf(to, "%.17g", l->constants[AT_INDEX(at->at[j])]);
+        return;
+    }
     fprintf(to, "%s[%u", arrays[AT_ARRAY(at->at[j])], AT_INDEX(at->at[j]));
     for (uint32_t level = at->depth; level-- > 0;) {
         const int32_t by = l->steps[at->steps].by[level][j];

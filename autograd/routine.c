@@ -6,7 +6,11 @@
 #include "elementwise.h"
 #include <string.h>
 
-void routine_free(routine *r) { loops_free(&r->loops); }
+void routine_free(routine *r)
+{
+    native_free(r);
+    loops_free(&r->loops);
+}
 
 bool routine_workspace(ad_workspace *w)
 {
@@ -18,7 +22,6 @@ bool routine_workspace(ad_workspace *w)
     if (!w->x || !w->m || !w->out)
         return false;
     memcpy(w->x, r->starts, r->n_all * sizeof *w->x);
-    memcpy(w->m, l->constants, l->n_constants * sizeof *w->m);
     return true;
 }
 
@@ -45,7 +48,7 @@ static ad_status check_finite(ad_workspace *w, const double *out)
     const loops *l = &r->loops;
     uint32_t first = UINT32_MAX;
     double value = 0;
-    for (uint32_t i = l->n_constants; i < l->n_memory; i++)
+    for (uint32_t i = 0; i < l->n_memory; i++)
         if (!isfinite(w->m[i]) && l->origins[i] < first && l->origins[i] < DERIVED)
             first = l->origins[i], value = w->m[i];
     for (uint32_t i = 0; i < l->n_outputs; i++)
@@ -77,7 +80,8 @@ ad_status routine_run(ad_workspace *w, const double *x, double *out)
         x = w->x;
     else if (overlap(x, r->n_all, out, r->loops.n_outputs))
         x = memcpy(w->x, x, r->n_all * sizeof *x);
-    loops_run run = {.l = &r->loops, .base = {(double *)(uintptr_t)x, w->m, out}};
+    loops_run run = {.l = &r->loops,
+                     .base = {(double *)(uintptr_t)x, w->m, out, r->loops.constants}};
     ad_status s = AD_OK;
     if (!r->native || r->native(x, w->m, out)) /* a guard failed: once more, for the text */
         s = loops_go(&run);

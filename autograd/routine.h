@@ -22,9 +22,11 @@ typedef struct routine {
     const char **guard_sites;
     void *library; /* machine code, where there is some: see native.c */
     int (*native)(const double *x, double *m, double *out);
+    char note[256]; /* why there is none */
 } routine;
 
 void routine_free(routine *r);
+void native_free(routine *r);
 
 /* the part of a workspace: its memory, a run, and reading */
 bool routine_workspace(ad_workspace *w);
