@@ -16,8 +16,8 @@
 extern "C" {
 #endif
 
-/* 24 bytes: operation and operands in one word (8 + 28 + 28 bits), the value or the descriptor of a
- * tensor, and the adjoint, which is zero outside of sweeps except where it is kept */
+/* 16 bytes: operation and operands in one word (8 + 28 + 28 bits), and the value or the descriptor
+ * of a tensor. Adjoints are in an array of their own, so that recording does not touch them. */
 typedef struct ad_node_ {
     uint64_t code;
     union {
@@ -25,7 +25,6 @@ typedef struct ad_node_ {
         void *block;
         uint64_t bits;
     } u;
-    double adjoint;
 } ad_node_;
 
 typedef struct ad_site_ {
@@ -37,10 +36,11 @@ typedef struct ad_head_ { /* how every tape begins */
     ad_node_ *nodes;
     uint32_t n, limit, epoch, n_sites;
     uint32_t last_input; /* inputs are linked, the last first */
-    uint32_t swept;      /* does the tape hold adjoints of a backward pass */
+    uint32_t swept; /* nodes below this have an adjoint of a backward pass; 0: there was none */
     uint32_t value_reads;
     const char *site;
     ad_site_ *sites;
+    double *adjoints;
 } ad_head_;
 
 extern AD_API const ad_head_ ad_constant_head_; /* the "tape" of constants */
@@ -92,7 +92,6 @@ static inline ad_var ad_push_(ad_head_ *t, unsigned op, uint32_t a, uint32_t b, 
     ad_node_ *node = &t->nodes[n];
     node->code = (uint64_t)op | (uint64_t)a << 8 | (uint64_t)b << 36;
     node->u.value = value;
-    node->adjoint = 0;
 #ifndef AD_NO_SITES
     if (t->site != site) {
         ad_site_ *s = &t->sites[t->n_sites++];
@@ -148,10 +147,10 @@ static inline double ad_value_at_(ad_var a)
 static inline double ad_grad_at_(ad_var a)
 {
     const ad_head_ *t = (const ad_head_ *)(const void *)a.tape;
-    if (!AD_LIKELY_(t && t->limit && t->swept && ad_apart_(t, a) < t->n &&
+    if (!AD_LIKELY_(t && t->limit && ad_apart_(t, a) < t->swept &&
                     (t->nodes[(uint32_t)a.u.bits].code & 255) == 240))
         return (ad_grad)(a);
-    return t->nodes[(uint32_t)a.u.bits].adjoint;
+    return t->adjoints[(uint32_t)a.u.bits];
 }
 
 #ifndef __cplusplus

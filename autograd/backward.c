@@ -19,7 +19,7 @@
 ad_status frame_seed(frame *f, uint32_t i, const double *seed, double scale)
 {
     if (node_op(&f->nodes[i]) != CODE_TENSOR) {
-        f->nodes[i].adjoint += seed ? *seed : scale;
+        f->adjoints[i] += seed ? *seed : scale;
         return AD_OK;
     }
     bool fresh;
@@ -35,27 +35,54 @@ ad_status frame_seed(frame *f, uint32_t i, const double *seed, double scale)
     return AD_OK;
 }
 
+static void zero(double *a, uint32_t from, uint32_t to)
+{
+    if (to - from > 8) {
+        memset(a + from, 0, (to - from) * sizeof *a);
+        return;
+    }
+    for (volatile double *few = a; from < to; from++) /* no call for two inputs */
+        few[from] = 0;
+}
+
 /* A new pass: what inputs got in the last one is forgotten, or kept to be added to. */
 void frame_begin_pass(frame *f, bool accumulate)
 {
     arena_reset(f->scratch);
     f->pass++;
-    if (!accumulate)
-        for (uint32_t i = f->last_input; i != NO_NODE; i = node_a(&f->nodes[i]))
-            f->nodes[i].adjoint = 0;
-    else
+    if (f->stale_to) {
+        zero(f->adjoints, f->stale_from, f->stale_to);
+        f->stale_to = 0;
+    }
+    if (!accumulate) {
+        zero(f->adjoints, 0, f->dirty);
+        f->dirty = 0;
+    } else {
         for (uint32_t i = f->last_leaf; i != NO_NODE;) {
             block *b = f->nodes[i].u.block;
             if (b->adj.data && b->adj_pass == f->pass - 1)
                 b->adj_pass = f->pass;
             i = b->next_leaf;
         }
+    }
 }
 
-void frame_clear_adjoints(frame *f, uint32_t top)
+void frame_clear_adjoints(frame *f)
 {
-    for (uint32_t i = 0; i < top; i++)
-        f->nodes[i].adjoint = 0;
+    if (f->room)
+        memset(f->adjoints, 0, f->room * sizeof(double));
+    f->dirty = f->stale_to = 0;
+}
+
+/* After a sweep from `top`: the inputs hold gradients, and all nodes hold something where the sweep
+ * kept them or stopped half-way. */
+static void frame_end_pass(frame *f, uint32_t top, bool all)
+{
+    uint32_t below = all                        ? top + 1
+                     : f->last_input == NO_NODE ? 0
+                     : f->last_input < top      ? f->last_input + 1
+                                                : top + 1;
+    f->dirty = below > f->dirty ? below : f->dirty;
 }
 
 /* ---- the sweep ---- */
@@ -86,12 +113,11 @@ static ad_status sweep_block(frame *f, uint32_t i, double scalar_adjoint)
 /* nodes that are no elementwise operation on scalars */
 static ad_status sweep_special(frame *f, uint32_t i, bool keep)
 {
-    node *n = &f->nodes[i];
-    const unsigned code = node_op(n);
-    const double g = n->adjoint;
+    const unsigned code = node_op(&f->nodes[i]);
+    const double g = f->adjoints[i];
     ad_status s = AD_OK;
     if (code == CODE_CONSTANT || (code == CODE_SCALAR_BLOCK && !keep))
-        n->adjoint = 0;
+        f->adjoints[i] = 0;
     if (code == CODE_TENSOR || (code == CODE_SCALAR_BLOCK && g != 0))
         s = sweep_block(f, i, g);
     if (s)
@@ -116,24 +142,25 @@ static ad_status sweep_special(frame *f, uint32_t i, bool keep)
         if ((id) + 1 == i)                                                                         \
             carry += d;                                                                            \
         else                                                                                       \
-            nodes[id].adjoint += d;                                                                \
+            adjoints[id] += d;                                                                     \
     }
 
 /* keep: adjoints of all nodes stay; magnitude: sums of |contributions| */
 static ALWAYS_INLINE ad_status sweep(frame *f, uint32_t top, uint32_t bottom, const bool keep,
                                      const bool magnitude)
 {
-    node *nodes = f->nodes;
+    const node *nodes = f->nodes;
+    double *adjoints = f->adjoints;
     double carry = 0; /* what the node before gets from this one: not through memory, which takes as
                          long as the arithmetic */
     for (uint32_t i = top + 1; i-- > bottom;) {
-        node *n = &nodes[i];
+        const node *n = &nodes[i];
         const unsigned code = node_op(n);
-        const double g = n->adjoint + carry;
+        const double g = adjoints[i] + carry;
         carry = 0;
         const uint32_t ia = node_a(n), ib = node_b(n);
         if (code >= AD_OP_COUNT_) {
-            n->adjoint = code == CODE_CONSTANT ? 0 : g;
+            adjoints[i] = code == CODE_CONSTANT ? 0 : g;
             if (code == CODE_INPUT || code == CODE_CONSTANT)
                 continue;
             ad_status s = sweep_special(f, i, keep);
@@ -141,7 +168,7 @@ static ALWAYS_INLINE ad_status sweep(frame *f, uint32_t top, uint32_t bottom, co
                 return s;
             continue;
         }
-        n->adjoint = keep ? g : 0;
+        adjoints[i] = keep ? g : 0;
         if (g == 0)
             continue;
         switch (code) {
@@ -183,7 +210,7 @@ static ALWAYS_INLINE ad_status sweep(frame *f, uint32_t top, uint32_t bottom, co
         }
     }
     if (bottom)
-        nodes[bottom - 1].adjoint += carry;
+        adjoints[bottom - 1] += carry;
     return AD_OK;
 }
 #undef SEND
@@ -191,15 +218,19 @@ static ALWAYS_INLINE ad_status sweep(frame *f, uint32_t top, uint32_t bottom, co
 
 static ad_status sweep_plain(frame *f, uint32_t top, uint32_t bottom)
 {
-    return sweep(f, top, bottom, false, false);
+    ad_status s = sweep(f, top, bottom, false, false);
+    frame_end_pass(f, top, s != AD_OK);
+    return s;
 }
 
 ad_status sweep_backward(frame *f, uint32_t top, bool keep)
 {
     f->note[0] = 0;
-    return f->magnitude ? sweep(f, top, 0, true, true)
-           : keep       ? sweep(f, top, 0, true, false)
-                        : sweep_plain(f, top, 0);
+    if (!f->magnitude && !keep)
+        return sweep_plain(f, top, 0);
+    ad_status s = f->magnitude ? sweep(f, top, 0, true, true) : sweep(f, top, 0, true, false);
+    frame_end_pass(f, top, true);
+    return s;
 }
 
 /* ---- from a tape ---- */
@@ -242,17 +273,18 @@ static ad_status sweep_retaining(ad_tape *t, uint32_t top)
     while (k && all[k - 1] > top)
         k--;
     const uint32_t n = k;
-    node *nodes = f->nodes;
     for (; !s && k > 0; k--) { /* nodes above all[k-1], then that one */
         uint32_t stop = all[k - 1];
         s = sweep_plain(f, top, stop + 1);
-        kept[k - 1] = nodes[stop].adjoint;
+        kept[k - 1] = f->adjoints[stop];
         top = stop;
     }
     if (!s)
         s = sweep_plain(f, top, 0);
     for (uint32_t j = 0; !s && j < n; j++)
-        nodes[all[j]].adjoint = kept[j];
+        f->adjoints[all[j]] = kept[j];
+    if (n)
+        frame_end_pass(f, all[n - 1], true);
     return s;
 }
 
@@ -261,10 +293,9 @@ static void check_gradients(ad_tape *t)
 {
     frame *f = &t->frame;
     for (uint32_t i = f->last_input; i != NO_NODE; i = node_a(&f->nodes[i]))
-        if (!isfinite(f->nodes[i].adjoint))
+        if (!isfinite(f->adjoints[i]))
             tape_fail(t, AD_NOT_FINITE, tape_site(t, i),
-                      "backward: the gradient of input node %u is %g", i,
-                      for_text(f->nodes[i].adjoint));
+                      "backward: the gradient of input node %u is %g", i, for_text(f->adjoints[i]));
     for (uint32_t i = f->last_leaf; i != NO_NODE; i = ((block *)f->nodes[i].u.block)->next_leaf) {
         const block *b = f->nodes[i].u.block;
         int64_t bad = b->adj_pass == f->pass ? array_not_finite(&b->adj) : -1;
@@ -281,14 +312,16 @@ static ad_status backward(ad_tape *t, int n, const ad_var *y, const double *cons
 {
     frame *f = &t->frame;
     uint32_t top = 0;
-    if (t->kept || t->n_retained) {
+    if (!tape_adjoints(t))
+        return t->status;
+    if (accumulate && (t->kept || t->n_retained)) { /* else they all go */
         const uint32_t *all = t->retain_pages.base;
         if (t->kept)
             for (uint32_t i = 0; i < t->swept_top; i++)
                 if (node_op(&f->nodes[i]) != CODE_INPUT)
-                    f->nodes[i].adjoint = 0;
+                    f->adjoints[i] = 0;
         for (uint32_t k = 0; k < t->n_retained; k++)
-            f->nodes[all[k]].adjoint = 0;
+            f->adjoints[all[k]] = 0;
     }
     t->kept = false;
     f->n = t->head.n;
@@ -311,7 +344,7 @@ static ad_status backward(ad_tape *t, int n, const ad_var *y, const double *cons
     }
     ad_status s = t->n_retained && !keep ? sweep_retaining(t, top) : sweep_backward(f, top, keep);
     t->kept = keep || s;
-    t->head.swept = true;
+    t->head.swept = t->head.n;
     t->swept_top = top + 1;
     if (s)
         frame_report(t, s, "backward");
@@ -366,11 +399,13 @@ ad_status ad_backward(ad_var y)
     if (t && !is_constant(y) && !t->status && y.u.node.epoch == t->head.epoch && i < t->head.n &&
         !t->kept && !t->n_retained && t->frame.last_leaf == NO_NODE && !t->context->check_finite) {
         frame *f = &t->frame;
+        if (t->head.n > f->room && !tape_adjoints(t))
+            return t->status;
         f->n = t->head.n;
         f->last_input = t->head.last_input;
         frame_begin_pass(f, !t->head.swept);
-        f->nodes[i].adjoint += 1;
-        t->head.swept = true;
+        f->adjoints[i] += 1;
+        t->head.swept = t->head.n;
         t->swept_top = i + 1;
         ad_status s = sweep_plain(f, i, 0);
         t->kept = s != AD_OK;

@@ -83,7 +83,7 @@ array frame_slot(frame *f, uint32_t i, bool *fresh)
     node *n = &f->nodes[i];
     *fresh = false;
     if (node_op(n) != CODE_TENSOR)
-        return array_scalar(&n->adjoint);
+        return array_scalar(&f->adjoints[i]);
     block *b = n->u.block;
     if (b->adj_pass == f->pass) {
         if (b->adj_place == ADJ_LENT)

@@ -135,7 +135,9 @@ ad_status check_magnitudes(check *c, ad_var y, const double *seed)
     frame *f = &c->t->frame;
     uint32_t i = y.u.node.id & ~AD_TENSOR_BIT_;
     f->n = c->t->head.n;
-    frame_clear_adjoints(f, f->n);
+    if (!tape_adjoints(c->t))
+        return c->t->status;
+    frame_clear_adjoints(f);
     frame_begin_pass(f, false);
     f->magnitude = true;
     ad_status s = frame_seed(f, i, seed, 1);
@@ -143,7 +145,7 @@ ad_status check_magnitudes(check *c, ad_var y, const double *seed)
         s = sweep_backward(f, i, true);
     f->magnitude = false;
     c->t->kept = true;
-    c->t->swept_top = f->n;
+    c->t->swept_top = c->t->head.swept = f->n;
     return s;
 }
 

@@ -65,7 +65,9 @@ ad_status ad_node_at(const ad_tape *t, int64_t at, ad_node_info *info)
                            .value = tensor  ? (double)NAN
                                     : guard ? (double)(n->u.bits & 1)
                                             : n->u.value,
-                           .adjoint = tensor ? (double)NAN : n->adjoint,
+                           .adjoint = tensor              ? (double)NAN
+                                      : i < t->head.swept ? t->head.adjoints[i]
+                                                          : 0,
                            .needs_gradient = node_needs_grad(f, i),
                            .site = tape_site(t, i),
                            .scope = tape_scope(t, i)};
@@ -115,7 +117,7 @@ ad_stats ad_tape_stats(const ad_tape *t)
             ++*count[kind];
     }
     s.nodes = t->head.n;
-    s.node_bytes = s.nodes * (int64_t)sizeof(node);
+    s.node_bytes = s.nodes * (int64_t)(sizeof(node) + sizeof(double));
     s.tensor_bytes = (int64_t)(t->memory.total + t->scratch.total);
     s.site_bytes =
         (int64_t)(t->head.n_sites * sizeof(ad_site_) + t->n_scopes * sizeof(scope_change));

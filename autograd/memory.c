@@ -250,6 +250,17 @@ bool pages_grow(const ad_context *context, pages *p, size_t need, size_t most)
     return true;
 }
 
+void pages_clear(const ad_context *context, pages *p, size_t from)
+{
+#ifdef HAVE_PAGES
+    if (p->reserved && context->allocator.commit == default_commit)
+        return; /* fresh from the system: zero, and not to be touched before its time */
+#endif
+    (void)context;
+    if (p->committed > from)
+        memset((char *)p->base + from, 0, p->committed - from);
+}
+
 void pages_free(const ad_context *context, pages *p)
 {
     const ad_allocator *m = &context->allocator;

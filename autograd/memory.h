@@ -54,6 +54,8 @@ typedef struct pages {
 /* Makes room for `need` bytes, of `most` at most; false when out of memory (nothing has changed).
  */
 bool pages_grow(const ad_context *context, pages *p, size_t need, size_t most);
+/* Zeroes what was added since `from` bytes were committed. */
+void pages_clear(const ad_context *context, pages *p, size_t from);
 void pages_free(const ad_context *context, pages *p);
 
 #endif

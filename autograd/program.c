@@ -116,7 +116,6 @@ static bool copy_nodes(capture *c)
         unsigned op = node_op(&from[i]);
         const block *b = block_at(from, i);
         to[k] = from[i];
-        to[k].adjoint = 0;
         bool third =
             op == CODE_HIDDEN && node_op(&from[i + 1]) < AD_OP_COUNT_; /* else it holds a block */
         if (op < AD_OP_COUNT_ || op == CODE_GUARD || third)

@@ -113,7 +113,7 @@ static ad_status adjoint_of(ad_var a, array *out)
         if (b->adj_pass != t->frame.pass)
             out->data = NULL;
     } else {
-        *out = array_scalar(&t->head.nodes[i].adjoint);
+        *out = array_scalar(i < t->head.swept ? &t->head.adjoints[i] : NULL);
     }
     return AD_OK;
 }

@@ -1,7 +1,8 @@
 /* tape.c - the tape: where nodes live, which handles are valid, and the first error
  *
- * Nodes sit in one flat array of 24 bytes each, in the order of recording, so that the order of
- * indices is an order of evaluation and every sweep is a loop. Everything of other size
+ * Nodes sit in one flat array of 16 bytes each, in the order of recording, so that the order of
+ * indices is an order of evaluation and every sweep is a loop. Adjoints, 8 bytes each, are another
+ * array, which only sweeps touch. Everything of other size
  * (descriptors and values of tensors, names) comes from an arena that is cut back together with the
  * nodes.
  *
@@ -49,8 +50,8 @@ void ad_tape_free(ad_tape *t)
     params_forget(t);
     scopes_forget(t);
     const ad_context *c = t->context;
-    pages *const all[] = {&t->node_pages,   &t->site_pages, &t->epoch_pages, &t->scope_pages,
-                          &t->assign_pages, &t->mark_pages, &t->retain_pages};
+    pages *const all[] = {&t->node_pages,  &t->adjoint_pages, &t->site_pages, &t->epoch_pages,
+                          &t->scope_pages, &t->assign_pages,  &t->mark_pages, &t->retain_pages};
     /* NOLINTNEXTLINE(bugprone-sizeof-expression): the elements are pointers */
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         pages_free(c, all[i]);
@@ -108,10 +109,28 @@ bool tape_room(ad_tape *t, uint32_t more)
     return true;
 }
 
+/* Adjoints begin a good half page into their pages: an adjoint and a node at one place of a page
+ * each would look to the processor as if they were one, and a load wait for a store that it does
+ * not depend on. */
+bool tape_adjoints(ad_tape *t)
+{
+    enum { AHEAD = 264 };
+    const size_t had = t->adjoint_pages.committed;
+    if (!pages_grow(t->context, &t->adjoint_pages, ((size_t)t->head.n + AHEAD) * sizeof(double),
+                    ((size_t)AD_MAX_NODES + AHEAD) * sizeof(double))) {
+        tape_fail(t, AD_NO_MEMORY, NULL, "tape: out of memory for adjoints");
+        return false;
+    }
+    pages_clear(t->context, &t->adjoint_pages, had);
+    t->head.adjoints = t->frame.adjoints = (double *)t->adjoint_pages.base + AHEAD;
+    t->frame.room = (uint32_t)(t->adjoint_pages.committed / sizeof(double) - AHEAD);
+    return true;
+}
+
 uint32_t tape_push(ad_tape *t, unsigned op, uint32_t a, uint32_t b, double value, const char *site)
 {
     uint32_t n = t->head.n++;
-    t->head.nodes[n] = (node){node_code(op, a, b), {value}, 0};
+    t->head.nodes[n] = (node){node_code(op, a, b), {value}};
     if (t->head.site != site) {
         t->head.sites[t->head.n_sites++] = (ad_site_){site, n};
         t->head.site = site;
@@ -215,6 +234,20 @@ static uint32_t epoch_reach(const ad_tape *t, uint32_t epoch)
     return reach < t->head.n ? reach : t->head.n;
 }
 
+/* Adjoints that a sweep left on nodes from here on are of no node any more. */
+static void cut_adjoints(ad_tape *t, uint32_t nodes)
+{
+    frame *f = &t->frame;
+    if (f->dirty > nodes) {
+        f->stale_to = f->dirty > f->stale_to ? f->dirty : f->stale_to;
+        f->stale_from = f->dirty = nodes;
+    } else if (f->stale_to && f->stale_from > nodes) {
+        f->stale_from = nodes;
+    }
+    if (t->head.swept > nodes)
+        t->head.swept = nodes;
+}
+
 static void cut_back(ad_tape *t, uint32_t nodes)
 {
     ad_head_ *h = &t->head;
@@ -234,6 +267,7 @@ static void cut_back(ad_tape *t, uint32_t nodes)
     t->n_retained = kept;
     if (t->swept_top > nodes)
         t->swept_top = nodes;
+    cut_adjoints(t, nodes);
     if (t->n_scopes)
         scopes_cut(t, nodes);
 }
@@ -255,6 +289,7 @@ void ad_reset(ad_tape *t)
     t->status = AD_OK;
     t->error[0] = t->frame.note[0] = 0;
     t->error_sited = t->kept = false;
+    cut_adjoints(t, 0);
     t->head.swept = 0;
     t->paused = 0;
     t->head.value_reads = 0;

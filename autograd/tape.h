@@ -1,8 +1,9 @@
 /* tape.h - what a tape is inside: nodes, blocks, and the frame that sweeps run on
  *
- * A node is 24 bytes (ad_record.h): scalars live in it. Anything else - a tensor, or a scalar
- * computed from tensors - has a block: a descriptor with arguments, attributes and arrays. A scalar
- * that has a block finds it in the hidden node before its own; a tensor's node points to it.
+ * A node is 16 bytes (ad_record.h), and its adjoint 8 more elsewhere: scalars live in it. Anything
+ * else - a tensor, or a scalar computed from tensors - has a block: a descriptor with arguments,
+ * attributes and arrays. A scalar that has a block finds it in the hidden node before its own; a
+ * tensor's node points to it.
  *
  * A frame is a program with its values: nodes, blocks, and the memory that sweeps need. A tape
  * holds one, and so does every workspace of a captured program; the sweeps know nothing else. */
@@ -98,10 +99,14 @@ struct block {
 struct frame {
     const ad_context *context;
     node *nodes;
+    double *adjoints; /* of scalars, by node; zero outside of sweeps, except where they are kept */
     uint32_t n;
-    arena *memory;  /* lives as long as the nodes */
-    arena *scratch; /* lives for one sweep */
-    uint64_t pass;  /* of backward: tells fresh cotangents from stale ones */
+    uint32_t room;                 /* adjoints that there are */
+    uint32_t dirty;                /* adjoints from here on are zero, but for */
+    uint32_t stale_from, stale_to; /* those of nodes that were removed since the last sweep */
+    arena *memory;                 /* lives as long as the nodes */
+    arena *scratch;                /* lives for one sweep */
+    uint64_t pass;                 /* of backward: tells fresh cotangents from stale ones */
     bool magnitude; /* sum magnitudes of contributions: for the rounding bound of the gradient check
                      */
     uint64_t seed, step;
@@ -191,7 +196,8 @@ struct ad_tape {
     frame frame;
     arena memory, scratch;
     const ad_context *context;
-    pages node_pages, site_pages, epoch_pages, scope_pages, assign_pages, mark_pages, retain_pages;
+    pages node_pages, adjoint_pages, site_pages, epoch_pages, scope_pages, assign_pages, mark_pages,
+        retain_pages;
     uint32_t room; /* nodes that fit, with a source site each */
     uint32_t n_epochs, n_scopes, scope, n_assigns, n_marks, n_retained;
     int paused;
@@ -209,6 +215,8 @@ struct ad_tape {
 void tape_sync(ad_tape *t);
 /* room for `more` nodes (and as many site changes); reports AD_NO_MEMORY or AD_TOO_LARGE */
 bool tape_room(ad_tape *t, uint32_t more);
+/* an adjoint for every node, before a sweep; reports AD_NO_MEMORY */
+bool tape_adjoints(ad_tape *t);
 /* is this tape alive, without error, and are we recording */
 static inline bool tape_ok(const ad_tape *t) { return t && t->status == AD_OK; }
 /* The same, asked by an operation as it begins: an error from before is not its own and does not
@@ -288,7 +296,7 @@ ad_status sweep_forward(frame *f, uint32_t from);
 ad_status sweep_backward(frame *f, uint32_t top, bool keep);
 ad_status block_adjoint(frame *f, block *b, const array *g); /* one operation's part of the sweep */
 void frame_begin_pass(frame *f, bool accumulate);
-void frame_clear_adjoints(frame *f, uint32_t top); /* all, after a kept sweep */
+void frame_clear_adjoints(frame *f); /* of all scalars, after a kept sweep */
 ad_status frame_seed(frame *f, uint32_t node, const double *seed, double scale); /* NULL: ones */
 /* tangents of every node; W directions: those of scalars in tangents[node * W + w], of tensors in
  * their block */

@@ -15,11 +15,14 @@ static bool copy_frame(ad_workspace *w)
     const ad_program *p = w->program;
     arena *m = &w->memory;
     node *nodes = arena_take(m, ((size_t)p->frame.n + 1) * sizeof *nodes);
-    if (!nodes)
+    double *adjoints = arena_zeros(m, ((size_t)p->frame.n + 1) * sizeof *adjoints);
+    if (!nodes || !adjoints)
         return false;
     memcpy(nodes, p->frame.nodes, (size_t)p->frame.n * sizeof *nodes);
     w->frame = p->frame;
     w->frame.nodes = nodes;
+    w->frame.adjoints = adjoints;
+    w->frame.room = p->frame.n;
     w->frame.memory = m;
     w->frame.scratch = &w->scratch;
     for (uint32_t i = 0; i < p->frame.n; i++) {
@@ -200,7 +203,7 @@ static double *read_adjoint(const ad_workspace *w, uint32_t i, double *out)
 {
     const node *n = &w->frame.nodes[i];
     if (node_op(n) != CODE_TENSOR) {
-        *out = n->adjoint;
+        *out = w->frame.adjoints[i];
         return out + 1;
     }
     const block *b = n->u.block;
@@ -219,7 +222,7 @@ static ad_status backward_pass(ad_workspace *w)
     if (!s)
         s = sweep_backward(f, y, false);
     if (s) /* it stopped half-way: the next run must find no adjoints */
-        frame_clear_adjoints(f, f->n);
+        frame_clear_adjoints(f);
     return s;
 }
 
