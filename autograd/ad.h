@@ -239,6 +239,9 @@ AD_API ad_var ad_fail(ad_tape *tape, ad_status status, const char *text);
 
 /* An independent scalar, for which gradients are wanted. */
 AD_API ad_var ad_input(ad_tape *tape, double value);
+/* n of them, recorded one after the other: inputs[i] has values[i]. Returns the tape's status;
+ * AD_NULL for a null pointer or a negative n. */
+AD_API ad_status ad_input_n(ad_tape *tape, int64_t n, const double *values, ad_var *inputs);
 /* A scalar constant, of no tape. */
 AD_API ad_var ad_constant(double value);
 /* A tensor input, or a tensor without gradient, copied from `data` (row-major). AD_I32 has no
@@ -282,6 +285,8 @@ AD_API ad_tensor *ad_read_tensor(ad_var a);
  * after ad_backward_keep); 0 where the output does not depend on it; NaN on error. */
 AD_API double ad_grad(ad_var a);
 AD_API ad_status ad_grad_read(ad_var a, double *out);
+/* The same of n scalars: out[i] = ad_grad(x[i]). Returns the first error. */
+AD_API ad_status ad_grad_n(int64_t n, const ad_var *x, double *out);
 AD_API ad_tensor *ad_grad_tensor(ad_var a);
 
 /* ---- replays -----------------------------------------------------------------------------------
@@ -395,9 +400,29 @@ AD_API ad_var ad_argmin(ad_var a, int axis);
 /* Running sums and products along an axis. */
 AD_API ad_var ad_cumsum(ad_var a, int axis);
 AD_API ad_var ad_cumprod(ad_var a, int axis);
-/* Sum of n variables of one shape (or that broadcast); product likewise. */
+/* Sum of n variables of one shape (or that broadcast); product likewise. A sum of scalars is one
+ * node. */
 AD_API ad_var ad_sum_n(int n, const ad_var *terms);
 AD_API ad_var ad_prod_n(int n, const ad_var *factors);
+
+/* Arrays of n scalars, recorded as one node each: what would be 2 n operations costs little more
+ * than the two loops over numbers. Constants may stand among the variables, a variable may occur
+ * more than once, and n may be 0. Fastest for variables that were recorded one after the other, as
+ * by ad_input_n. A tensor among them is an error (AD_BAD_SHAPE), a null pointer AD_NULL. Terms are
+ * added up four at a time, so that a sum may differ from one written out in its last digits.
+ *     dot_n         a[0] b[0] + ... + a[n-1] b[n-1]; dot_add_n: the same plus start
+ *     affine_n      b + w[0] x[0] + ... + w[n-1] x[n-1] with numbers w, which are copied
+ *     norm_n        square root of the sum of squares, without overflow; derivative 0 at 0
+ *     polynomial_n  p[0] + p[1] x + ... + p[n-1] x^(n-1); horner_n: the same with numbers, which
+ *                   are copied */
+AD_API ad_var ad_dot_n(int64_t n, const ad_var *a, const ad_var *b);
+AD_API ad_var ad_dot_add_n(int64_t n, const ad_var *a, const ad_var *b, ad_var start);
+AD_API ad_var ad_affine_n(int64_t n, const double *w, const ad_var *x, double b);
+AD_API ad_var ad_norm_n(int64_t n, const ad_var *x);
+AD_API ad_var ad_polynomial_n(int64_t n, const ad_var *p, ad_var x);
+AD_API ad_var ad_horner_n(int64_t n, const double *p, ad_var x);
+/* out[i] = a x[i] + y[i], two nodes each; out may be x or y. Returns the tape's status. */
+AD_API ad_status ad_axpy_n(int64_t n, ad_var a, const ad_var *x, const ad_var *y, ad_var *out);
 
 /* Movement. One size in reshape may be -1. Views where strides allow, without copying. */
 AD_API ad_var ad_reshape(ad_var a, int rank, const int64_t *shape);

@@ -49,6 +49,8 @@ AD_API ad_var ad_record1_(int op, ad_var a, const char *site);
 AD_API ad_var ad_record2_(int op, ad_var a, ad_var b, const char *site);
 AD_API ad_var ad_record3_(int op, ad_var a, ad_var b, ad_var c, const char *site);
 AD_API ad_var ad_sited_(ad_var a, const char *site);
+AD_API ad_status ad_record_inputs_(ad_tape *tape, int64_t n, const double *values, ad_var *inputs,
+                                   const char *site);
 AD_API ad_var ad_record_input_(ad_tape *tape, double value, const char *site);
 AD_API bool ad_guard_(int comparison, ad_var a, ad_var b, const char *site);
 
@@ -124,14 +126,22 @@ static inline uint32_t ad_hold_(ad_head_ *t, ad_var number, const char *site)
     return ad_push_(t, 241, 0, 0, number.u.constant, site).u.node.id;
 }
 
+/* Inputs in a row know how many of them are right before: a backward pass has nothing to do there.
+ */
+static inline uint32_t ad_inputs_before_(const ad_head_ *t)
+{
+    uint32_t before = t->last_input;
+    return before + 1 == t->n ? (uint32_t)(t->nodes[before].code >> 36) + 1 : 0;
+}
+
 static inline ad_var ad_input_at_(ad_tape *tape, double value, const char *site)
 {
     ad_head_ *t = (ad_head_ *)(void *)tape;
     if (!AD_LIKELY_(t && t->n < t->limit))
         return ad_record_input_(tape, value, site);
-    uint32_t before = t->last_input;
+    uint32_t before = t->last_input, row = ad_inputs_before_(t);
     t->last_input = t->n;
-    return ad_push_(t, 240, before, 0, value, site);
+    return ad_push_(t, 240, before, row, value, site);
 }
 
 /* reading a live scalar, and the adjoint of a live input */

@@ -161,6 +161,8 @@ static ALWAYS_INLINE ad_status sweep(frame *f, uint32_t top, uint32_t bottom, co
         const uint32_t ia = node_a(n), ib = node_b(n);
         if (code >= AD_OP_COUNT_) {
             adjoints[i] = code == CODE_CONSTANT ? 0 : g;
+            if (code == CODE_INPUT) /* and those in a row with it */
+                i -= ib < i - bottom ? ib : i - bottom;
             if (code == CODE_INPUT || code == CODE_CONSTANT)
                 continue;
             ad_status s = sweep_special(f, i, keep);

@@ -67,6 +67,8 @@ static double norm_of(int64_t n, const double *x, int correction)
     return ldexp(sqrt(sum), exponent);
 }
 
+double row_norm(int64_t n, const double *x) { return norm_of(n, x, 0); }
+
 static void norm_adjoint(int64_t n, const double *x, double g, int correction, bool magnitude,
                          double *dx)
 {

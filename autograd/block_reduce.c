@@ -512,29 +512,3 @@ static const reduction prod_reduction = {{.name = "prod",
 
 REDUCTION(prod)
 #undef REDUCTION
-
-/* ---- of several variables ---- */
-
-/* Halves: as few operations as one after the other, but a shorter path and a smaller rounding
- * error. */
-static ad_var of_halves(int n, const ad_var *a, ad_var (*join)(ad_var, ad_var))
-{
-    if (n == 1)
-        return a[0];
-    ad_var left = of_halves(n / 2, a, join);
-    return join(left, of_halves(n - n / 2, a + n / 2, join));
-}
-
-ad_var ad_sum_n(int n, const ad_var *terms)
-{
-    if (n < 0 || (n > 0 && !terms))
-        return (ad_var){0};
-    return n ? of_halves(n, terms, ad_add) : ad_constant(0);
-}
-
-ad_var ad_prod_n(int n, const ad_var *factors)
-{
-    if (n < 0 || (n > 0 && !factors))
-        return (ad_var){0};
-    return n ? of_halves(n, factors, ad_mul) : ad_constant(1);
-}

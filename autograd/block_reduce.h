@@ -36,6 +36,7 @@ rows rows_of(const array *a, uint32_t axes);
 /* Sums of more elements than this are halved. */
 enum { HALVED = 256 };
 double row_sum(int64_t n, const double *x);
+double row_norm(int64_t n, const double *x); /* without overflow */
 
 /* ---- value, adjoint and tangent by way of the functions of a row ---- */
 

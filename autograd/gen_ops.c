@@ -65,7 +65,8 @@ static const char *const sited[] = {
     /* clang-format off */
     "sum", "mean", "prod", "amax", "amin", "norm", "logsumexp", "var_of", "std", "sum_axes",
     "mean_axes", "prod_axes", "amax_axes", "amin_axes", "norm_axes", "logsumexp_axes", "var_axes",
-    "std_axes", "argmax", "argmin", "cumsum", "cumprod", "sum_n", "prod_n", "reshape", "permute",
+    "std_axes", "argmax", "argmin", "cumsum", "cumprod", "sum_n", "prod_n",
+    "dot_n", "dot_add_n", "affine_n", "norm_n", "polynomial_n", "horner_n", "reshape", "permute",
     "transpose", "expand", "slice", "flip", "repeat", "concat", "stack", "pad", "tril", "triu",
     "diag", "trace", "at", "windows", "cast", "softmax", "log_softmax", "maxout", "stop_gradient",
     "input_array", "constant_array", "input_tensor", "constant_tensor", "bind", "use", "call", "apply",
@@ -181,6 +182,7 @@ static void print_header(void)
     puts("#define ad_value(...) ad_value_at_(__VA_ARGS__)\n#define ad_grad(...) "
          "ad_grad_at_(__VA_ARGS__)");
     puts("#define ad_input(t, ...) ad_input_at_(t, __VA_ARGS__, AD_SITE_)");
+    puts("#define ad_input_n(...) ad_record_inputs_(__VA_ARGS__, AD_SITE_)");
     for (unsigned i = 0; i < sizeof guards / sizeof *guards; i++)
         printf("#define ad_%s(...) AD_CALL2_(ad_guard_%s_, __COUNTER__, __VA_ARGS__)\n", guards[i],
                guards[i]);

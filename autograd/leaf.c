@@ -43,12 +43,55 @@ ad_var ad_record_input_(ad_tape *t, double value, const char *site)
         return ad_constant(value);
     if (!tape_room(t, 1))
         return tape_poison(t);
-    t->head.last_input = tape_push(t, CODE_INPUT, t->head.last_input, 0, value, site);
+    const uint32_t before = t->head.last_input, row = ad_inputs_before_(&t->head);
+    t->head.last_input = tape_push(t, CODE_INPUT, before, row, value, site);
     tape_sync(t);
     return tape_var(t, t->head.last_input);
 }
 
 ad_var ad_input(ad_tape *t, double value) { return ad_input_at_(t, value, NULL); }
+
+/* what many inputs one after the other come to, without asking anew for each */
+static void push_inputs(ad_tape *t, uint32_t n, const double *values, ad_var *inputs)
+{
+    ad_head_ *h = &t->head;
+    node *to = h->nodes + h->n;
+    const uint64_t first = (uint64_t)h->epoch << 32 | h->n;
+    uint32_t before = h->last_input, row = ad_inputs_before_(h);
+    for (uint32_t k = 0; k < n; k++) {
+        to[k].code = node_code(CODE_INPUT, before, row + k);
+        to[k].u.value = values[k];
+        inputs[k].tape = t;
+        inputs[k].u.bits = first + k;
+        before = h->n + k;
+    }
+    h->last_input = before;
+    h->n += n;
+}
+
+ad_status ad_record_inputs_(ad_tape *t, int64_t n, const double *values, ad_var *inputs,
+                            const char *site)
+{
+    if (!t || n < 0 || (n > 0 && (!values || !inputs)))
+        return AD_NULL;
+    if (n == 0)
+        return t->status;
+    inputs[0] = ad_record_input_(t, values[0], site); /* the site, and all that may be wrong */
+    const bool room = tape_ok(t) && !t->paused && n <= (int64_t)NO_NODE;
+    if (!room || !tape_room(t, (uint32_t)n - 1)) {
+        for (int64_t k = 1; k < n; k++)
+            inputs[k] = ad_record_input_(t, values[k], site);
+        return t->status;
+    }
+    push_inputs(t, (uint32_t)n - 1, values + 1, inputs + 1);
+    tape_sync(t);
+    return AD_OK;
+}
+
+ad_status ad_input_n(ad_tape *t, int64_t n, const double *values, ad_var *inputs)
+{
+    return ad_record_inputs_(t, n, values, inputs, NULL);
+}
 
 /* ---- tensors ---- */
 

@@ -121,7 +121,8 @@ static bool copy_nodes(capture *c)
         if (op < AD_OP_COUNT_ || op == CODE_GUARD || third)
             to[k].code = node_code(op, c->number[node_a(&from[i])], c->number[node_b(&from[i])]);
         if (op == CODE_INPUT) {
-            to[k].code = node_code(op, p->frame.last_input, 0);
+            const uint32_t before = p->frame.last_input;
+            to[k].code = node_code(op, before, before + 1 == k ? node_b(&to[before]) + 1 : 0);
             p->frame.last_input = k;
         }
         if (b) {

@@ -126,6 +126,46 @@ double ad_grad(ad_var a)
     return g.data ? array_get(&g, 0) : 0;
 }
 
+/* how many of them, from the first on, are inputs recorded one after the other */
+static int64_t inputs_in_row(int64_t n, const ad_var *x)
+{
+    const ad_tape *t = x[0].tape;
+    if (!t || is_constant(x[0]) || t->status || ad_apart_(&t->head, x[0]) >= t->head.swept)
+        return 0;
+    const uint64_t first = x[0].u.bits;
+    const uint32_t i = (uint32_t)first;
+    int64_t k = 1;
+    while (k < n && x[k].tape == t && x[k].u.bits == first + (uint64_t)k)
+        k++;
+    if (k > (int64_t)(t->head.swept - i))
+        k = (int64_t)(t->head.swept - i);
+    const node *last = &t->head.nodes[i + k - 1]; /* it knows of those before */
+    return node_op(last) == CODE_INPUT && (int64_t)node_b(last) >= k - 1 ? k : 0;
+}
+
+ad_status ad_grad_n(int64_t n, const ad_var *x, double *out)
+{
+    if (n < 0 || (n > 0 && (!x || !out)))
+        return AD_NULL;
+    ad_status first = AD_OK;
+    for (int64_t k = 0; k < n;) {
+        const int64_t row = inputs_in_row(n - k, x + k);
+        if (row > 0) {
+            memcpy(out + k, &x[k].tape->head.adjoints[(uint32_t)x[k].u.bits],
+                   (size_t)row * sizeof *out);
+            k += row;
+            continue;
+        }
+        array g;
+        ad_status s = adjoint_of(x[k], &g);
+        if (!s && g.size != 1)
+            s = AD_BAD_SHAPE;
+        out[k++] = s ? (double)NAN : g.data ? array_get(&g, 0) : 0;
+        first = first ? first : s;
+    }
+    return first;
+}
+
 ad_status ad_grad_read(ad_var a, double *out)
 {
     array g;

@@ -297,28 +297,14 @@ static ad_var unrecord(ad_tape *t, block *b, uint32_t i, bool scalar)
     return tape_var(t, i);
 }
 
-ad_var call_end(call *c, const block_op *op, int code, ad_dtype dtype, int rank,
-                const int64_t *shape, call_attr attr)
+/* puts a block on the tape and computes it */
+static ad_var record_block(call *c, block *b, bool scalar)
 {
     ad_tape *t = c->tape;
-    if (!c->ok)
-        return call_poison(c);
+    const block_op *op = b->op;
     char text[SHAPE_TEXT];
-    if (rank > AD_MAX_RANK)
-        return call_fail(c, AD_BAD_SHAPE, "the result would have %d axes, of %d at most", rank,
-                         AD_MAX_RANK);
-    if (shape_size(rank, shape) < 0) {
-        bool negative = shape_negative(rank, shape);
-        return call_fail(c, negative ? AD_BAD_SHAPE : AD_TOO_LARGE,
-                         "the result's shape %s has a %s size", shape_text(text, rank, shape),
-                         negative ? "negative" : "too large a");
-    }
-    bool scalar = rank == 0 && dtype == AD_F64;
-    block *b = block_new(c, op, code, dtype, rank, shape, attr, scalar);
-    if (!b || !tape_room(t, 2))
-        return b ? tape_poison(t)
-                 : call_fail(c, AD_NO_MEMORY, "out of memory for %s",
-                             shape_text(text, rank, shape));
+    if (!tape_room(t, 2))
+        return tape_poison(t);
     const char *site = t->rule_site;
     if (scalar)
         t->head.nodes[tape_push(t, CODE_HIDDEN, 0, 0, 0, site)].u.block = b;
@@ -342,8 +328,63 @@ ad_var call_end(call *c, const block_op *op, int code, ad_dtype dtype, int rank,
     int64_t bad = t->context->check_finite ? array_not_finite(&y) : -1;
     if (bad >= 0)
         return call_fail(c, AD_NOT_FINITE, "element %lld of %s is %g", (long long)bad,
-                         shape_text(text, rank, shape),
+                         shape_text(text, y.rank, y.shape),
                          for_text(array_get(&y, array_offset(&y, bad))));
     tape_sync(t);
     return t->paused ? unrecord(t, b, i, scalar) : tape_var(t, i);
+}
+
+ad_var call_end(call *c, const block_op *op, int code, ad_dtype dtype, int rank,
+                const int64_t *shape, call_attr attr)
+{
+    if (!c->ok)
+        return call_poison(c);
+    char text[SHAPE_TEXT];
+    if (rank > AD_MAX_RANK)
+        return call_fail(c, AD_BAD_SHAPE, "the result would have %d axes, of %d at most", rank,
+                         AD_MAX_RANK);
+    if (shape_size(rank, shape) < 0) {
+        bool negative = shape_negative(rank, shape);
+        return call_fail(c, negative ? AD_BAD_SHAPE : AD_TOO_LARGE,
+                         "the result's shape %s has a %s size", shape_text(text, rank, shape),
+                         negative ? "negative" : "too large a");
+    }
+    bool scalar = rank == 0 && dtype == AD_F64;
+    block *b = block_new(c, op, code, dtype, rank, shape, attr, scalar);
+    return b ? record_block(c, b, scalar)
+             : call_fail(c, AD_NO_MEMORY, "out of memory for %s", shape_text(text, rank, shape));
+}
+
+block *call_scalar(call *c, const block_op *op, uint32_t n, size_t attr_bytes)
+{
+    /* one piece of memory; of the arrays, which scalars have no use for, as little as may be */
+    const size_t attr_at = (sizeof(block) + 15) & ~(size_t)15,
+                 ids_at = attr_at + ((attr_bytes + 15) & ~(size_t)15);
+    char *p = arena_take(&c->tape->memory, ids_at + ((size_t)n + 1) * sizeof *c->ids);
+    if (!p) {
+        call_fail(c, AD_NO_MEMORY, "out of memory");
+        return NULL;
+    }
+    block *b = (block *)(void *)p;
+    memset(b, 0, offsetof(block, out));
+    memset(&b->adj_pass, 0, sizeof *b - offsetof(block, adj_pass));
+    b->out = b->adj = array_scalar(NULL);
+    c->n = n;
+    c->ids = (uint32_t *)(void *)(p + ids_at);
+    c->ok = true;
+    b->op = op;
+    b->name = op->name;
+    b->code = -1;
+    b->n_args = n;
+    b->args = c->ids;
+    b->attr = p + attr_at;
+    b->attr_bytes = attr_bytes;
+    return b;
+}
+
+ad_var call_scalar_end(call *c, block *b)
+{
+    for (uint32_t k = 0; !b->needs_grad && k < b->n_args; k++)
+        b->needs_grad = node_needs_grad(&c->tape->frame, b->args[k]);
+    return record_block(c, b, true);
 }

@@ -51,6 +51,8 @@ static ad_status tangent_block(frame *f, uint32_t i, double *tangents, int width
     bool tensor = node_op(&f->nodes[i]) == CODE_TENSOR;
     if (b->op->is_leaf || !b->op->tangent || b->out.dtype == AD_I32)
         return AD_OK;
+    if (b->op->tangents)
+        return b->op->tangents(f, b, tangents, width);
     bool any = false;
     for (uint32_t k = 0; k < b->n_args; k++) {
         const block *arg = block_at(f->nodes, b->args[k]);

@@ -57,6 +57,9 @@ typedef struct block_op {
      * a[k], y likewise */
     ad_status (*tangent)(frame *f, block *b, const array *a, const array *y, const array *const *da,
                          array *dy);
+    /* The same for scalars of scalars, in place of tangent where there are very many: of `width`
+     * directions, where sweep_tangent keeps them. */
+    ad_status (*tangents)(frame *f, block *b, double *tangents, int width);
     /* cotangents of the arguments as variables, in terms of other operations */
     void (*record)(rule *r);
     /* distance from the nearest kink; NULL: smooth */
@@ -284,6 +287,11 @@ typedef struct call_attr {
  * it. */
 ad_var call_end(call *c, const block_op *op, int code, ad_dtype dtype, int rank,
                 const int64_t *shape, call_attr attr);
+/* For scalars of very many scalars: a block with its attribute, n arguments and their numbers in
+ * c->ids, which are still to be filled in, before call_scalar_end. NULL: an error is on the tape.
+ */
+block *call_scalar(call *c, const block_op *op, uint32_t n, size_t attr_bytes);
+ad_var call_scalar_end(call *c, block *b);
 /* axis counted from the end if negative, checked; -1 and an error on the tape */
 int call_axis(call *c, int axis, int rank);
 /* an argument must be a float or double tensor or a scalar (integer tensors are refused) */

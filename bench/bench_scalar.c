@@ -55,7 +55,7 @@ static double *inputs_of(const problem *p)
 /* ---- ways that take turns
  * ------------------------------------------------------------------------ */
 
-enum { RECORDED, SITES, REPLAYED, HAND, PLAIN, ADOLC, ADOLC_REPLAYED, WAYS };
+enum { RECORDED, SITES, DOTS, REPLAYED, HAND, PLAIN, ADOLC, ADOLC_REPLAYED, WAYS };
 
 struct turn {
     const way *way;
@@ -118,9 +118,14 @@ static bool is_replay(int w) { return w == REPLAYED || w == ADOLC_REPLAYED; }
 /* Times all ways of a case, in turn. */
 static void run_case(const options *o, const problem *of, bool replay, struct outcome *outcome)
 {
-    const way *const ways[WAYS] = {
-        &way_recorded, &way_recorded_with_sites, &way_replayed,        &way_hand,
-        &way_plain,    peer_adolc_recorded(),    peer_adolc_replayed()};
+    const way *const ways[WAYS] = {&way_recorded,
+                                   &way_recorded_with_sites,
+                                   of->id == CASE_MLP ? &way_dots : NULL,
+                                   &way_replayed,
+                                   &way_hand,
+                                   &way_plain,
+                                   peer_adolc_recorded(),
+                                   peer_adolc_replayed()};
     double *x = inputs_of(of), *out = calloc(of->n + 1, sizeof *out),
            *want = calloc(of->n + 1, sizeof *want);
     problem p = *of;
@@ -182,6 +187,9 @@ static void report_recorded(const options *o, const problem *p, const struct out
     report_against(o, "scalar", p, outcome, RECORDED, PLAIN, way_plain.name,
                    p->id == CASE_MLP ? 20 : 0);
     report_against(o, "scalar", p, outcome, RECORDED, SITES, way_recorded_with_sites.name, 0);
+    if (p->id == CASE_MLP)
+        report(o, &(result){"scalar", "MLP 64-64-64-1, ad_dot_add_n", "ns/op", way_plain.name,
+                            &outcome->time[DOTS], &outcome->time[PLAIN], 1.5});
 }
 
 static void report_bytes(const options *o, const problem *p, const struct outcome *outcome)

@@ -146,6 +146,40 @@ const way way_recorded_with_sites = {"with source sites", recorded_start, record
 const way way_recorded = {"recorded", recorded_start, recorded_gradient, recorded_bytes,
                           recorded_finish};
 
+/* ---- recorded anew, each neuron as one node -----------------------------------------------------
+ */
+
+static ad_var mlp_dots(const ad_var *x)
+{
+    enum { W = MLP_WIDTH };
+    const ad_var *a = x, *w = x + W;
+    ad_var hidden[2][W];
+    for (int layer = 0; layer < 2; layer++) {
+        const ad_var *b = w + W * W;
+        for (int j = 0; j < W; j++)
+            hidden[layer][j] = ad_tanh(ad_dot_add_n(W, w + j * W, a, b[j]));
+        a = hidden[layer];
+        w = b + W;
+    }
+    return ad_dot_add_n(W, w, a, w[W]);
+}
+
+static void *dots_start(const problem *p) { return p->id == CASE_MLP ? recorded_start(p) : NULL; }
+
+static void dots_gradient(void *state, const double *x, double *out)
+{
+    struct recorded *r = state;
+    ad_reset(r->tape);
+    ad_input_n(r->tape, (int64_t)r->n, x, r->x);
+    ad_var y = mlp_dots(r->x);
+    ad_backward(y);
+    ad_grad_n((int64_t)r->n, r->x, out + 1);
+    out[0] = ad_value(y);
+}
+
+const way way_dots = {"recorded with ad_dot_add_n", dots_start, dots_gradient, recorded_bytes,
+                      recorded_finish};
+
 /* ---- recorded once, replayed as a program -------------------------------------------------------
  */
 

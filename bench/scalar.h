@@ -44,7 +44,7 @@ typedef struct way {
     void (*finish)(void *state);
 } way;
 
-extern const way way_recorded, way_recorded_with_sites, way_replayed, way_hand, way_plain;
+extern const way way_recorded, way_recorded_with_sites, way_dots, way_replayed, way_hand, way_plain;
 /* ADOL-C, recording each time and replaying one recording; NULL where the benchmark was built
  * without it. */
 const way *peer_adolc_recorded(void);
