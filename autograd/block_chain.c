@@ -6,6 +6,7 @@
  * other; such a run is read without looking at the single ones. */
 #define AD_PLAIN
 #include "block_reduce.h"
+#include "chain_kernels.h"
 #include "tape.h"
 #include <string.h>
 
@@ -19,12 +20,6 @@ typedef struct chain {
 } chain;          /* then, where there are any, n numbers */
 
 static const double *numbers_of(const chain *c) { return (const double *)(c + 1); }
-
-#if defined(__GNUC__)
-#define ALWAYS_INLINE __attribute__((always_inline)) inline
-#else
-#define ALWAYS_INLINE inline
-#endif
 
 /* ---- lists of operands ---- */
 
@@ -45,45 +40,45 @@ static uint32_t one_of(const block *b)
     return b->args[c->lists * c->n];
 }
 
-/* Four sums at once: a single one would wait for each addition. */
-static ALWAYS_INLINE double dot_kernel(const node *nodes, int64_t n, list x, list y,
-                                       const bool run_x, const bool run_y)
+/* Lists are taken in pieces, whose values come to lie side by side. */
+enum { PIECE = 128 };
+
+static list after(list x, int64_t k) { return (list){x.ids + k, x.run}; }
+
+static void values_of(const node *nodes, int64_t n, list x, double *out)
 {
-    const node *from_x = nodes + x.ids[0], *from_y = nodes + y.ids[0];
-    double sum[4] = {0, 0, 0, 0};
-    int64_t k = 0;
-#define TERM(k)                                                                                    \
-    ((run_x ? from_x[k] : nodes[x.ids[k]]).u.value * (run_y ? from_y[k] : nodes[y.ids[k]]).u.value)
-    for (; k + 4 <= n; k += 4) {
-        sum[0] += TERM(k);
-        sum[1] += TERM(k + 1);
-        sum[2] += TERM(k + 2);
-        sum[3] += TERM(k + 3);
-    }
-    for (; k < n; k++)
-        sum[k & 3] += TERM(k);
-#undef TERM
-    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+    if (x.run)
+        chain_values(n, nodes + x.ids[0], out);
+    else
+        chain_gather(n, nodes, x.ids, out);
+}
+
+static double total_of(const double *t)
+{
+    return ((t[0] + t[4]) + (t[2] + t[6])) + ((t[1] + t[5]) + (t[3] + t[7]));
 }
 
 static double dot_of_lists(const node *nodes, int64_t n, list x, list y)
 {
-    return x.run && y.run ? dot_kernel(nodes, n, x, y, true, true)
-           : x.run        ? dot_kernel(nodes, n, x, y, true, false)
-           : y.run        ? dot_kernel(nodes, n, x, y, false, true)
-                          : dot_kernel(nodes, n, x, y, false, false);
+    double total[8] = {0}, a[PIECE], b[PIECE];
+    for (int64_t k = 0; k < n; k += PIECE) {
+        const int64_t m = n - k < PIECE ? n - k : PIECE;
+        values_of(nodes, m, after(x, k), a);
+        values_of(nodes, m, after(y, k), b);
+        chain_dot(m, a, b, total);
+    }
+    return total_of(total);
 }
 
 static double affine_of_list(const node *nodes, int64_t n, const double *w, list x)
 {
-    double sum[4] = {0, 0, 0, 0};
-    if (x.run)
-        for (int64_t k = 0; k < n; k++)
-            sum[k & 3] += w[k] * nodes[x.ids[0] + k].u.value;
-    else
-        for (int64_t k = 0; k < n; k++)
-            sum[k & 3] += w[k] * nodes[x.ids[k]].u.value;
-    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+    double total[8] = {0}, a[PIECE];
+    for (int64_t k = 0; k < n; k += PIECE) {
+        const int64_t m = n - k < PIECE ? n - k : PIECE;
+        values_of(nodes, m, after(x, k), a);
+        chain_dot(m, w + k, a, total);
+    }
+    return total_of(total);
 }
 
 static double sum_of_list(const node *nodes, int64_t n, list x)
@@ -107,48 +102,27 @@ static void gather(const node *nodes, int64_t n, const uint32_t *ids, double *ou
 
 /* ---- adding to adjoints ---- */
 
-static ALWAYS_INLINE void send_kernel(double *restrict adjoints, const node *nodes, int64_t n,
-                                      list to, list by, double g, const bool run_to,
-                                      const bool run_by)
+/* adjoint of to[k] += g w[k] */
+static void send_numbers(frame *f, int64_t n, list to, const double *w, double g)
 {
-    double *restrict slots = adjoints + to.ids[0];
-    const node *from = nodes + by.ids[0];
-    for (int64_t k = 0; k < n; k++)
-        *(run_to ? &slots[k] : &adjoints[to.ids[k]]) +=
-            g * (run_by ? from[k] : nodes[by.ids[k]]).u.value;
+    if (f->magnitude)
+        for (int64_t k = 0; k < n; k++)
+            f->adjoints[to.ids[k]] += fabs(g * w[k]);
+    else if (to.run)
+        chain_axpy(n, g, w, f->adjoints + to.ids[0]);
+    else
+        chain_scatter(n, g, w, to.ids, f->adjoints);
 }
 
 /* adjoint of to[k] += g times the value of by[k] */
 static void send_products(frame *f, int64_t n, list to, list by, double g)
 {
-    double *a = f->adjoints;
-    const node *nodes = f->nodes;
-    if (f->magnitude)
-        for (int64_t k = 0; k < n; k++)
-            a[to.ids[k]] += fabs(g * nodes[by.ids[k]].u.value);
-    else if (to.run && by.run)
-        send_kernel(a, nodes, n, to, by, g, true, true);
-    else if (to.run)
-        send_kernel(a, nodes, n, to, by, g, true, false);
-    else if (by.run)
-        send_kernel(a, nodes, n, to, by, g, false, true);
-    else
-        send_kernel(a, nodes, n, to, by, g, false, false);
-}
-
-/* adjoint of to[k] += g w[k] */
-static void send_numbers(frame *f, int64_t n, list to, const double *w, double g)
-{
-    double *a = f->adjoints;
-    if (f->magnitude)
-        for (int64_t k = 0; k < n; k++)
-            a[to.ids[k]] += fabs(g * w[k]);
-    else if (to.run)
-        for (int64_t k = 0; k < n; k++)
-            a[to.ids[0] + k] += g * w[k];
-    else
-        for (int64_t k = 0; k < n; k++)
-            a[to.ids[k]] += g * w[k];
+    double value[PIECE];
+    for (int64_t k = 0; k < n; k += PIECE) {
+        const int64_t m = n - k < PIECE ? n - k : PIECE;
+        values_of(f->nodes, m, after(by, k), value);
+        send_numbers(f, m, after(to, k), value, g);
+    }
 }
 
 static void send_one(frame *f, uint32_t to, double d)
@@ -522,23 +496,27 @@ static ad_tape *tape_among(const arguments *a, bool *constants)
     return t;
 }
 
+/* Numbers of live scalars, up to the first handle that is something else. */
+static int64_t known_scalars(const ad_head_ *t, int64_t n, const ad_var *v, uint32_t *ids)
+{
+    const uint64_t epoch = (uint64_t)t->epoch << 32;
+    const uint32_t live = t->n;
+    int64_t k = 0;
+    for (; k < n && (const void *)v[k].tape == t && (v[k].u.bits ^ epoch) < live; k++)
+        ids[k] = (uint32_t)v[k].u.bits;
+    return k;
+}
+
 /* Numbers of the nodes; a run is seen in one pass that asks nothing of the single handle. */
 static bool take_list(call *c, const ad_var *v, int64_t n, uint32_t *ids, bool *run)
 {
     ad_tape *t = c->tape;
-    const uint64_t first = v[0].u.bits;
-    uint64_t apart = 0;
-    for (int64_t k = 0; k < n; k++)
-        apart |= ((uint64_t)(uintptr_t)v[k].tape ^ (uint64_t)(uintptr_t)t) |
-                 (v[k].u.bits ^ (first + (uint64_t)k));
-    const uint64_t from = first ^ (uint64_t)t->head.epoch << 32;
-    *run = apart == 0 && from < t->head.n && (uint64_t)n <= t->head.n - from;
-    for (int64_t k = 0; *run && k < n; k++)
-        ids[k] = (uint32_t)from + (uint32_t)k;
-    for (int64_t k = 0; !*run && k < n; k++) {
-        if (v[k].tape == t && ad_apart_(&t->head, v[k]) < t->head.n)
-            ids[k] = (uint32_t)v[k].u.bits;
-        else if ((ids[k] = tape_node(t, v[k], c->name)) == NO_NODE)
+    const uint64_t from = v[0].u.bits ^ (uint64_t)t->head.epoch << 32;
+    *run = n >= 8 && from < t->head.n && (uint64_t)n <= t->head.n - from && chain_apart(n, v, t) == 0;
+    if (*run)
+        chain_count(n, (uint32_t)from, ids);
+    for (int64_t k = *run ? n : known_scalars(&t->head, n, v, ids); k < n; k++) {
+        if ((ids[k] = tape_node(t, v[k], c->name)) == NO_NODE)
             return false;
         if (node_op(&t->head.nodes[ids[k]]) == CODE_TENSOR) {
             call_fail(c, AD_BAD_SHAPE, "argument %lld is a tensor: this is for arrays of scalars",

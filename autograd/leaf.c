@@ -5,6 +5,7 @@
  * harm. */
 #define AD_PLAIN
 #include "leaf.h"
+#include "chain_kernels.h"
 #include "tensor.h"
 #include <string.h>
 
@@ -51,24 +52,6 @@ ad_var ad_record_input_(ad_tape *t, double value, const char *site)
 
 ad_var ad_input(ad_tape *t, double value) { return ad_input_at_(t, value, NULL); }
 
-/* what many inputs one after the other come to, without asking anew for each */
-static void push_inputs(ad_tape *t, uint32_t n, const double *values, ad_var *inputs)
-{
-    ad_head_ *h = &t->head;
-    node *to = h->nodes + h->n;
-    const uint64_t first = (uint64_t)h->epoch << 32 | h->n;
-    uint32_t before = h->last_input, row = ad_inputs_before_(h);
-    for (uint32_t k = 0; k < n; k++) {
-        to[k].code = node_code(CODE_INPUT, before, row + k);
-        to[k].u.value = values[k];
-        inputs[k].tape = t;
-        inputs[k].u.bits = first + k;
-        before = h->n + k;
-    }
-    h->last_input = before;
-    h->n += n;
-}
-
 ad_status ad_record_inputs_(ad_tape *t, int64_t n, const double *values, ad_var *inputs,
                             const char *site)
 {
@@ -83,8 +66,14 @@ ad_status ad_record_inputs_(ad_tape *t, int64_t n, const double *values, ad_var 
             inputs[k] = ad_record_input_(t, values[k], site);
         return t->status;
     }
-    push_inputs(t, (uint32_t)n - 1, values + 1, inputs + 1);
-    tape_sync(t);
+    if (n > 1) {
+        ad_head_ *h = &t->head;
+        const uint32_t first = h->n, before = h->last_input, row = ad_inputs_before_(h);
+        chain_inputs(t, first, (uint32_t)n - 1, before, row, values + 1, inputs + 1);
+        h->n += (uint32_t)n - 1;
+        h->last_input = h->n - 1;
+        tape_sync(t);
+    }
     return AD_OK;
 }
 

@@ -1,5 +1,6 @@
 /* read.c - values, shapes and gradients of variables, for the caller */
 #define AD_PLAIN
+#include "chain_kernels.h"
 #include "tape.h"
 #include "tensor.h"
 #include <string.h>
@@ -134,7 +135,10 @@ static int64_t inputs_in_row(int64_t n, const ad_var *x)
         return 0;
     const uint64_t first = x[0].u.bits;
     const uint32_t i = (uint32_t)first;
-    int64_t k = 1;
+    enum { PIECE = 128 };
+    int64_t k = 0;
+    while (k + PIECE <= n && x[k].u.bits == first + (uint64_t)k && !chain_apart(PIECE, x + k, t))
+        k += PIECE;
     while (k < n && x[k].tape == t && x[k].u.bits == first + (uint64_t)k)
         k++;
     if (k > (int64_t)(t->head.swept - i))

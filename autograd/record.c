@@ -368,7 +368,10 @@ block *call_scalar(call *c, const block_op *op, uint32_t n, size_t attr_bytes)
     block *b = (block *)(void *)p;
     memset(b, 0, offsetof(block, out));
     memset(&b->adj_pass, 0, sizeof *b - offsetof(block, adj_pass));
-    b->out = b->adj = array_scalar(NULL);
+    b->out.data = b->adj.data = NULL;
+    b->out.size = b->adj.size = 1;
+    b->out.dtype = b->adj.dtype = AD_F64;
+    b->out.rank = b->adj.rank = 0;
     c->n = n;
     c->ids = (uint32_t *)(void *)(p + ids_at);
     c->ok = true;
@@ -386,5 +389,18 @@ ad_var call_scalar_end(call *c, block *b)
 {
     for (uint32_t k = 0; !b->needs_grad && k < b->n_args; k++)
         b->needs_grad = node_needs_grad(&c->tape->frame, b->args[k]);
-    return record_block(c, b, true);
+    ad_head_ *h = &c->tape->head;
+    if (h->n + 2 >= h->limit) /* no room, or something to be asked */
+        return record_block(c, b, true);
+    frame *f = &c->tape->frame;
+    const char *site = c->tape->rule_site;
+    h->nodes[tape_push(c->tape, CODE_HIDDEN, 0, 0, 0, site)].u.block = b;
+    b->node = tape_push(c->tape, CODE_SCALAR_BLOCK, 0, 0, 0, site);
+    const arena_mark scratch = arena_here(f->scratch);
+    const ad_status s = b->op->value(f, b);
+    arena_rewind(f->scratch, scratch);
+    if (!s)
+        return tape_var(c->tape, b->node);
+    h->n = f->n = b->node - 1; /* never seen */
+    return call_fail(c, s, "%s", s == AD_NO_MEMORY ? "out of memory" : ad_status_name(s));
 }

@@ -334,9 +334,19 @@ static const ad_operation cube = {"cube", cube_value, cube_adjoint, cube_tangent
         *(const char **)site = AD_SITE_;                                                           \
         return __VA_ARGS__;                                                                        \
     }
+/* three elements, as scalars */
+#define PARTS(k)                                                                                   \
+    ((ad_var[]){ad_at(x[k], (int64_t[]){0}), ad_at(x[k], (int64_t[]){1}),                          \
+                ad_at(x[k], (int64_t[]){2})})
 /* clang-format off */
 USE(matmul, ad_matmul(x[0], x[1]))
 USE(dot, ad_dot(x[2], x[3]))
+USE(dot_n, ad_dot_n(3, PARTS(2), PARTS(3)))
+USE(affine_n, ad_affine_n(3, (double[]){.5, -1, 2}, PARTS(2), .5))
+USE(sum_n, ad_sum_n(3, PARTS(2)))
+USE(norm_n, ad_norm_n(3, PARTS(2)))
+USE(polynomial_n, ad_polynomial_n(3, PARTS(2), ad_at(x[3], (int64_t[]){0})))
+USE(horner_n, ad_horner_n(3, (double[]){.5, -1, 2}, ad_at(x[3], (int64_t[]){0})))
 USE(outer, ad_outer(x[2], x[3]))
 USE(sum, ad_sum(x[0]))
 USE(sum_rows, ad_sum_axes(x[0], 1, (int[]){1}, false))
@@ -377,6 +387,7 @@ USE(ungather, ad_grad_of(ad_sum(ad_square(ad_gather(x[0], 0, indices(x, 2, (int6
 USE(call, ad_call(x[0].tape, &cube, NULL, 1, x, 2, (int64_t[]){3, 4}))
 /* clang-format on */
 #undef USE
+#undef PARTS
 
 static const struct {
     const char *name;
@@ -384,6 +395,12 @@ static const struct {
 } blocks[] = {
     {"matmul", use_matmul},
     {"dot", use_dot},
+    {"dot_n", use_dot_n},
+    {"affine_n", use_affine_n},
+    {"sum_n", use_sum_n},
+    {"norm_n", use_norm_n},
+    {"polynomial_n", use_polynomial_n},
+    {"horner_n", use_horner_n},
     {"outer", use_outer},
     {"sum", use_sum},
     {"sum", use_sum_rows},

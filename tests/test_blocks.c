@@ -46,6 +46,28 @@ OPERATION(matmul_gram, ad_matmul(x[0], ad_transpose(x[0])))
 OPERATION(dot, ad_dot(x[0], x[1]))
 OPERATION(dot_self, ad_dot(x[0], x[0]))
 OPERATION(outer, ad_outer(x[0], x[1]))
+
+/* the elements of vectors, as scalars */
+typedef struct scalars {
+    ad_var at[16];
+} scalars;
+static scalars elements(ad_var x)
+{
+    scalars s;
+    for (int64_t i = 0; i < ad_size(x) && i < 16; i++)
+        s.at[i] = ad_at(x, &i);
+    return s;
+}
+static const double coefficients[16] = {.5, -1, 2, .25, -.75, 1.5, 0, 1, -2};
+OPERATION(dot_n, ad_dot_n(ad_size(x[0]), elements(x[0]).at, elements(x[1]).at))
+OPERATION(dot_n_self, ad_dot_n(ad_size(x[0]), elements(x[0]).at, elements(x[0]).at))
+OPERATION(dot_n_start,
+          ad_dot_add_n(ad_size(x[0]), elements(x[0]).at, elements(x[1]).at, ad_sin(ad_sum(x[1]))))
+OPERATION(affine_n, ad_affine_n(ad_size(x[0]), coefficients, elements(x[0]).at, .5))
+OPERATION(sum_n, ad_sum_n((int)ad_size(x[0]), elements(x[0]).at))
+OPERATION(norm_n, ad_norm_n(ad_size(x[0]), elements(x[0]).at))
+OPERATION(polynomial_n, ad_polynomial_n(ad_size(x[0]), elements(x[0]).at, ad_sum(x[1])))
+OPERATION(horner_n, ad_horner_n(I(0), coefficients, ad_sum(x[0])))
 OPERATION(outer_self, ad_outer(x[0], x[0]))
 
 /* p: number of axes (0: all), keep, axes...; of var and std correction, number, keep, axes... */
@@ -297,6 +319,19 @@ static const row rows[] = {
     {"dot", dot, "(0) (0)", {0}, 0},
     {"dot", dot, "(37) (37)", {0}, 0},
     {"dot", dot_self, "(6)", {0}, 0},
+    {"dot_n", dot_n, "(9) (9)", {0}, 0},
+    {"dot_n", dot_n, "(1) (1)", {0}, 0},
+    {"dot_n", dot_n_self, "(4)", {0}, 0},
+    {"dot_n", dot_n_start, "(3) (3)", {0}, 0},
+    {"affine_n", affine_n, "(5)", {0}, 0},
+    {"sum_n", sum_n, "(12)", {0}, 0},
+    {"norm_n", norm_n, "(5)", {0}, 0},
+    {"norm_n", norm_n, "(1)", {0}, 0},
+    {"polynomial_n", polynomial_n, "(5) (2)", {0}, 0},
+    {"polynomial_n", polynomial_n, "(1) (1)", {0}, 0},
+    {"polynomial_n", polynomial_n, "(2) (1)", {0}, 0},
+    {"horner_n", horner_n, "(2)", {9}, 0},
+    {"horner_n", horner_n, "(2)", {2}, 0},
     {"outer", outer, "(3) (2)", {0}, 0},
     {"outer", outer, "(1) (4)", {0}, 0},
     {"outer", outer, "(0) (2)", {0}, 0},

@@ -68,6 +68,7 @@ static ad_var families(stage *s, ad_var a, ad_var w)
     ad_var classes = ad_constant_array(t, AD_I32, 1, s2, ints),
            index = ad_constant_array(t, AD_I32, 2, s23, ints), parts[3];
     ad_split(a, 3, 1, parts);
+    ad_var few[4] = {ad_norm(a), ad_norm(w), ad_sum(w), ad_mean(a)};
     const ad_var all[] = {
         ad_sum(ad_mul(ad_exp(a), ad_sub(w, 1))),
         ad_where(ad_less(ad_sum(a), 0), ad_mean(a), ad_prod(a)),
@@ -111,6 +112,11 @@ static ad_var families(stage *s, ad_var a, ad_var w)
         ad_sum(ad_random_normal(t, 1, AD_F32, 1, s3)),
         ad_sum(ad_random_bernoulli(t, 1, .5, AD_F64, 1, s3)),
         ad_sum(ad_cast(ad_random_permutation(t, 1, 3), AD_F64)),
+        ad_dot_n(4, few, few),
+        ad_affine_n(4, numbers, few, 1),
+        ad_norm_n(4, few),
+        ad_polynomial_n(4, few, few[0]),
+        ad_horner_n(4, numbers, few[1]),
         ad_sum(ad_prod_n(2, (const ad_var[]){w, w})),
         ad_sum(ad_bce_logits(w, .5)),
     };
