@@ -128,7 +128,8 @@ static const block_op custom_op = {.name = "call",
                                    .value = custom_value,
                                    .adjoint = custom_adjoint,
                                    .tangent = custom_tangent,
-                                   .record = custom_record};
+                                   .record = custom_record,
+                                   .is_impure = true};
 
 ad_var ad_call(ad_tape *t, const ad_operation *operation, void *user, int n, const ad_var *args,
                int rank, const int64_t *shape)

@@ -53,12 +53,10 @@ static ad_status forward_special(frame *f, uint32_t i)
     return code == CODE_GUARD && !guard_holds(f, i) ? guard_failed(f, i) : AD_OK;
 }
 
-ad_status sweep_forward(frame *f, uint32_t from)
+ad_status sweep_range(frame *f, uint32_t from, uint32_t end)
 {
     node *nodes = f->nodes;
     const bool checking = f->context->check_finite;
-    const uint32_t end = f->n;
-    f->note[0] = 0;
     for (uint32_t i = from; i < end; i++) {
         node *n = &nodes[i];
         const uint32_t ia = node_a(n), ib = node_b(n);
@@ -92,6 +90,12 @@ ad_status sweep_forward(frame *f, uint32_t from)
         }
     }
     return AD_OK;
+}
+
+ad_status sweep_forward(frame *f, uint32_t from)
+{
+    f->note[0] = 0;
+    return sweep_range(f, from, f->n);
 }
 
 ad_status ad_replay(ad_tape *t)

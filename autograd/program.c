@@ -14,6 +14,7 @@ typedef struct capture {
     ad_program *p;
     uint32_t *number; /* of each tape node in the program; NO_NODE: not in it */
     uint32_t n;
+    unsigned passes;
 } capture;
 
 static void need(capture *c, uint32_t i) { c->number[i] = 0; }
@@ -248,15 +249,16 @@ static bool capture_all(capture *c, int n_inputs, const ad_var *inputs, int n_ou
     }
     if (!check_inputs_listed(c))
         return false;
-    if (!copy_nodes(c) || !copy_scopes(c) || !copy_slots(c)) {
+    if (!copy_nodes(c) || !copy_scopes(c) || !copy_slots(c) ||
+        !plan_program(p, c->passes, &p->plan)) {
         tape_fail(t, AD_NO_MEMORY, NULL, "program: out of memory");
         return false;
     }
     return true;
 }
 
-ad_program *ad_program_capture(ad_tape *t, int n_inputs, const ad_var *inputs, int n_outputs,
-                               const ad_var *outputs, int flags)
+ad_program *program_capture(ad_tape *t, int n_inputs, const ad_var *inputs, int n_outputs,
+                            const ad_var *outputs, int flags, unsigned passes)
 {
     if (!tape_ok(t))
         return NULL;
@@ -276,7 +278,7 @@ ad_program *ad_program_capture(ad_tape *t, int n_inputs, const ad_var *inputs, i
                        .step = t->frame.step,
                        .last_input = NO_NODE,
                        .last_leaf = NO_NODE};
-    capture c = {.t = t, .p = p};
+    capture c = {.t = t, .p = p, .passes = passes};
     bool ok = capture_all(&c, n_inputs, inputs, n_outputs, outputs);
     memory_give(t->context, c.number, c.n * sizeof *c.number);
     tape_sync(t);
@@ -284,6 +286,12 @@ ad_program *ad_program_capture(ad_tape *t, int n_inputs, const ad_var *inputs, i
         return p;
     ad_program_free(p);
     return NULL;
+}
+
+ad_program *ad_program_capture(ad_tape *t, int n_inputs, const ad_var *inputs, int n_outputs,
+                               const ad_var *outputs, int flags)
+{
+    return program_capture(t, n_inputs, inputs, n_outputs, outputs, flags, PASS_ALL);
 }
 
 void ad_program_free(ad_program *p)

@@ -5,7 +5,7 @@
  * number of threads may run workspaces of it. */
 #ifndef PROGRAM_H
 #define PROGRAM_H
-#include "tape.h"
+#include "plan.h"
 
 struct ad_program {
     const ad_context *context;
@@ -20,6 +20,7 @@ struct ad_program {
     int gradient_at; /* of a compiled one: the output that is the first input's gradient, or -1 */
     int n_gradients; /* and how many of them are gradients */
     struct routine *routine; /* of scalars, compiled: then the frame is empty */
+    plan *plan; /* NULL: node after node, each in a buffer of its own */
 };
 
 struct ad_workspace {
@@ -29,9 +30,19 @@ struct ad_workspace {
     array *kept; /* outputs that a commit would write over: as they were before it; others have no
                     data */
     double *x, *m, *out; /* of a routine: inputs, memory and outputs */
+    bound *passes; /* where there is a plan */
+    const ad_tensor **at; /* parameters when memory was bound */
+    const void **memory_at;
+    char *pool, *slots;
+    bool bound; /* is memory bound */
+    bool plain; /* the plan does not hold for the tensors bound: back to node after node */
     bool ran;
     ad_status status; /* of its making */
     char error[400];
 };
+
+/* ad_program_capture with some of the passes of plan.h left out */
+ad_program *program_capture(ad_tape *t, int n_inputs, const ad_var *inputs, int n_outputs,
+                            const ad_var *outputs, int flags, unsigned passes);
 
 #endif

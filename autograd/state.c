@@ -46,31 +46,43 @@ ad_status ad_assign(ad_var state, ad_var value)
 }
 
 /* Values that are parameters themselves, or views of them, are set aside first: all reads come
- * before all writes. */
+ * before all writes. NULL when out of memory. */
+static array *set_aside(frame *f, uint32_t n, const assignment *all, bool copy)
+{
+    array *values = arena_take(f->scratch, (n + 1) * sizeof *values);
+    for (uint32_t i = 0; values && i < n; i++) {
+        const block *b = block_at(f->nodes, all[i].value);
+        array value = values[i] = frame_array(f, all[i].value);
+        if (!b || !(b->op->is_view || b->leaf))
+            continue;
+        values[i] = scratch_array(f, value.dtype, value.rank, value.shape);
+        if (!values[i].data)
+            return NULL;
+        if (copy)
+            array_copy(&values[i], &value);
+    }
+    return values;
+}
+
+bool commit_reserve(frame *f, uint32_t n, const assignment *all)
+{
+    arena_mark mark = arena_here(f->scratch);
+    const bool ok = set_aside(f, n, all, false);
+    arena_rewind(f->scratch, mark);
+    return ok;
+}
+
 ad_status frame_commit(frame *f, uint32_t n, const assignment *all)
 {
     arena_mark mark = arena_here(f->scratch);
-    array *values = arena_take(f->scratch, (n + 1) * sizeof *values);
-    if (!values)
-        return AD_NO_MEMORY;
-    for (uint32_t i = 0; i < n; i++) {
-        const block *b = block_at(f->nodes, all[i].value);
-        values[i] = frame_array(f, all[i].value);
-        if (b && (b->op->is_view || b->leaf)) {
-            array copy = scratch_array(f, values[i].dtype, values[i].rank, values[i].shape);
-            if (!copy.data)
-                return AD_NO_MEMORY;
-            array_copy(&copy, &values[i]);
-            values[i] = copy;
-        }
-    }
-    for (uint32_t i = 0; i < n; i++) {
+    array *values = set_aside(f, n, all, true);
+    for (uint32_t i = 0; values && i < n; i++) {
         const block *state = block_at(f->nodes, all[i].state);
         array_copy(&state->out, &values[i]);
         tensor_touch(state->tensor ? state->tensor : state->param->value);
     }
     arena_rewind(f->scratch, mark);
-    return AD_OK;
+    return values ? AD_OK : AD_NO_MEMORY;
 }
 
 ad_status ad_commit(ad_tape *t)

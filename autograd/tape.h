@@ -67,6 +67,7 @@ typedef struct block_op {
     bool is_view;     /* the result shares the argument's memory */
     bool is_leaf;     /* no arguments: input, parameter, constant, random draw */
     bool any_strides; /* adjoint reads g wherever it lies */
+    bool is_impure;   /* more than the arguments decides the result: a user's function may */
 } block_op;
 
 /* whose memory a cotangent is in: the sweep's, another node's (see adjoint_lend), or the tape's */
@@ -249,6 +250,8 @@ bool tape_valid(const ad_tape *t, ad_var a); /* a handle of t: does its node sti
 bool is_retained(const ad_tape *t, uint32_t node);
 /* writes the assigned values to their parameters, after all reads */
 ad_status frame_commit(frame *f, uint32_t n, const assignment *all);
+/* Takes the scratch memory for that beforehand: then it cannot fail. */
+bool commit_reserve(frame *f, uint32_t n, const assignment *all);
 /* The same for reading functions, which may not record: */
 ad_status var_check(ad_var a, uint32_t *node);
 /* The first real tape among arguments, or NULL. */
@@ -300,6 +303,8 @@ bool call_float(call *c, int k);
 /* ---- sweeps ---- */
 
 ad_status sweep_forward(frame *f, uint32_t from);
+/* nodes from..end-1 of such a sweep; f->note is empty */
+ad_status sweep_range(frame *f, uint32_t from, uint32_t end);
 /* adjoints must be seeded; visits top..0; keep: leaves every adjoint in place */
 ad_status sweep_backward(frame *f, uint32_t top, bool keep);
 ad_status block_adjoint(frame *f, block *b, const array *g); /* one operation's part of the sweep */

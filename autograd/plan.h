@@ -1,0 +1,113 @@
+/* plan.h - how a captured program is run: in which order, in which passes over memory, where
+ *
+ * A plan changes no bit of any result. It says which nodes are computed once, which elementwise
+ * nodes go through memory together, which results are written straight into a state, and which
+ * buffers share memory. The nodes themselves stay as they were captured. */
+#ifndef PLAN_H
+#define PLAN_H
+#include "tape.h"
+
+/* What a plan may do; tests leave some of it out and compare. Without any there is no plan. */
+enum {
+    PASS_ONCE = 1,  /* views, and what follows from constants, are computed once */
+    PASS_FUSE = 2,  /* elementwise nodes in one pass over memory */
+    PASS_STATE = 4, /* results go straight into the state they are assigned to */
+    PASS_REUSE = 8, /* buffers that nobody reads any more are used again */
+    PASS_ALL = 15
+};
+
+/* Elementwise nodes over one shape, computed tile by tile. Operands and results are lanes: first
+ * the operands, then the results that are kept, then scratch of one tile. */
+typedef struct fused_op {
+    uint16_t code, x[3], y; /* row of ops.def; lanes */
+} fused_op;
+
+typedef struct fused_store { /* after each tile: what was read must be read before it is written */
+    uint16_t from, to;
+} fused_store;
+
+typedef struct fused {
+    uint32_t n_ops, n_in, n_out, n_slots, n_stores;
+    uint32_t *nodes; /* of the lanes but scratch */
+    fused_op *ops;
+    fused_store *stores;
+} fused;
+
+typedef struct plan_step { /* nodes from..to-1 one after the other, or a pass */
+    uint32_t from, to;
+    const fused *pass;
+} plan_step;
+
+typedef struct plan {
+    plan_step *once, *steps; /* `once` when memory is bound, `steps` in every run */
+    uint32_t n_once, n_steps, n_fused, n_writes, n_commits;
+    size_t *place;       /* of each node's buffer in the pool; NO_PLACE */
+    size_t pool, slots;  /* bytes: of the pool, and of the scratch of the largest pass */
+    assignment *writes;  /* values computed in the memory of their states */
+    assignment *commits; /* values copied there after the run */
+} plan;
+#define NO_PLACE SIZE_MAX
+
+struct ad_program;
+/* The plan of a program that was just captured; NULL in *out where there is nothing to plan. false:
+ * out of memory. */
+bool plan_program(struct ad_program *p, unsigned passes, plan **out);
+
+/* ---- a pass in a workspace ---- */
+
+typedef struct lane {
+    char *data, *at; /* first element; of the panel that is walked */
+    char *buffer;    /* a tile of it where it does not lie as the result does */
+    int64_t stride[AD_MAX_RANK], row, step;
+    ad_dtype dtype;
+    enum { LANE_DIRECT, LANE_ONE, LANE_REPEATED, LANE_GATHERED } kind;
+} lane;
+
+typedef struct bound { /* a pass over the arrays of a workspace */
+    const fused *pass;
+    ad_dtype dtype;
+    int rank; /* of the axes, merged where they lie behind one another in all lanes */
+    int64_t shape[AD_MAX_RANK], tile_rows;
+    lane *lanes;
+    void **at; /* of each lane and slot, in the tile that is walked */
+} bound;
+
+/* Memory for a pass; scratch is shared by all passes of a workspace. NULL: out of memory. */
+bool bound_make(bound *b, const fused *pass, ad_dtype dtype, arena *memory);
+void bound_arrays(bound *b, const frame *f, char *scratch);
+void bound_run(bound *b);
+size_t bound_scratch(const fused *pass); /* bytes */
+
+/* ---- among the parts of the planner ---- */
+
+enum { MARK_FIXED = 1, MARK_KEPT = 2, MARK_FUSABLE = 4, MARK_FALLIBLE = 8 };
+
+typedef struct planner {
+    struct ad_program *p;
+    const node *nodes;
+    uint32_t n;
+    unsigned passes;
+    arena temporary;
+    plan *plan;
+    uint8_t *marks;
+    uint32_t *base;  /* the node whose memory a view shows */
+    uint32_t *first; /* of each node's users */
+    uint32_t *users;
+    uint32_t *group; /* of elementwise nodes that run together; NO_NODE */
+    uint32_t n_groups;
+    fused *passes_of;         /* each group */
+    uint32_t *order, n_order; /* nodes, of a group its first, as they run */
+    uint32_t *position;       /* of each node in this order */
+    uint32_t *state;          /* that a value is written to in place; NO_NODE */
+} planner;
+
+/* What a node is computed from: gives the number, and where they are (few has room for three). */
+uint32_t node_operands(const node *nodes, uint32_t i, const uint32_t **list, uint32_t few[3]);
+bool same_lines(const planner *q, uint32_t a, uint32_t b); /* dtype and shape */
+bool plan_groups(planner *q);                              /* fuse.c */
+bool plan_order(planner *q);                               /* order.c */
+bool plan_states(planner *q);                              /* place.c */
+bool plan_places(planner *q);
+bool plan_passes(planner *q); /* fuse.c */
+
+#endif

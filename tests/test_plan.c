@@ -1,0 +1,365 @@
+/* test_plan.c - planned programs give the bits of unplanned ones
+ *
+ * Random programs over tensors are captured twice, with and without the passes of plan.h, and run
+ * side by side on states of their own: outputs and states must not differ in a bit. Numbers are
+ * wild on purpose: zeros of both signs, infinities, NaN, the smallest and the largest. A failure
+ * prints the seed. */
+#define AD_PLAIN
+#include "compare.h"
+#include "program.h"
+
+enum { PROGRAMS = 600, INPUTS = 6, STATES = 8, POOL = 64, OUTPUTS = 6, RUNS = 3 };
+
+typedef struct shape {
+    int rank;
+    int64_t of[3];
+} shape;
+
+/* what broadcasts with what: all but the last three fit (2,3,4) or (40,30) */
+static const shape shapes[] = {{2, {3, 4}},    {2, {40, 30}},  {1, {4}},     {2, {3, 1}},
+                               {3, {2, 3, 4}}, {3, {2, 1, 4}}, {2, {1, 30}}, {2, {40, 1}},
+                               {1, {1}},       {2, {3, 700}},  {1, {700}},   {2, {0, 4}},
+                               {1, {1100}}};
+enum { SHAPES = sizeof shapes / sizeof *shapes };
+
+typedef struct writer {
+    uint64_t state;
+    ad_tape *tape;
+    ad_dtype dtype;
+    bool tame;
+    ad_var pool[POOL];
+    int n;
+    ad_var in[INPUTS];
+    ad_param *states[STATES];
+} writer;
+
+static int choose(writer *w, int n) { return random_below(&w->state, n); }
+
+/* Half of all programs see no wild numbers: these spread, and hide what else differs. */
+static double wild(uint64_t *state, bool tame)
+{
+    static const double numbers[] = {0,   -0.0, 1,     -1,      INFINITY, -INFINITY,
+                                     NAN, .5,   1e-40, -1e-310, 3e38,     2};
+    if (tame || random_below(state, 8))
+        return random_between(state, -3, 3);
+    return numbers[random_below(state, (int)(sizeof numbers / sizeof *numbers))];
+}
+
+static ad_tensor *wild_tensor(writer *w, const shape *s)
+{
+    ad_tensor *t = ad_tensor_new(NULL, w->dtype, s->rank, s->of);
+    double *values = calloc((size_t)ad_tensor_size(t) + 1, sizeof *values);
+    for (int64_t i = 0; i < ad_tensor_size(t); i++)
+        values[i] = wild(&w->state, w->tame);
+    ad_tensor_write(t, values);
+    free(values);
+    return t;
+}
+
+/* ---- writing a program ---- */
+
+static void add(writer *w, ad_var a)
+{
+    if (ad_size(a) <= 1 << 14 && (!ad_is_tensor(a) || ad_dtype_of(a) == w->dtype))
+        w->pool[w->n < POOL ? w->n++ : choose(w, POOL)] = a;
+}
+
+static ad_var pick(writer *w)
+{
+    int a = choose(w, w->n), b = choose(w, w->n);
+    return w->pool[a > b ? a : b];
+}
+
+static bool fits(ad_var a, ad_var b)
+{
+    for (int i = 1; i <= ad_rank(a) && i <= ad_rank(b); i++) {
+        int64_t m = ad_shape(a)[ad_rank(a) - i], n = ad_shape(b)[ad_rank(b) - i];
+        if (m != n && m != 1 && n != 1)
+            return false;
+    }
+    return true;
+}
+
+static ad_var pick_beside(writer *w, ad_var a, ad_var b)
+{
+    for (int tries = 0; tries < 20; tries++) {
+        ad_var c = pick(w);
+        if (fits(a, c) && fits(b, c))
+            return c;
+    }
+    return choose(w, 2) ? a : ad_constant(choose(w, 4) ? .5 : -2);
+}
+
+static ad_var write_elementwise(writer *w)
+{
+    static const int usual[] = {AD_OP_add, AD_OP_mul, AD_OP_sub,  AD_OP_div,     AD_OP_relu,
+                                AD_OP_neg, AD_OP_max, AD_OP_mulz, AD_OP_greater, AD_OP_where};
+    int number = usual[choose(w, 10)];
+    while (choose(w, 3) == 0 || !ad_op_at(number)->elementwise)
+        number = choose(w, ad_op_count());
+    ad_var a[3] = {pick(w)};
+    if (fits(w->pool[w->n - 1], a[0]) && choose(w, 2)) /* long chains */
+        a[0] = w->pool[w->n - 1];
+    a[1] = pick_beside(w, a[0], a[0]);
+    a[2] = pick_beside(w, a[0], a[1]);
+    return ad_apply(number, ad_op_at(number)->arity, a);
+}
+
+static ad_var write_view(writer *w, ad_var a)
+{
+    const int rank = ad_rank(a);
+    int axes[AD_MAX_RANK], axis;
+    int64_t to[AD_MAX_RANK];
+    if (rank == 0)
+        return ad_expand(a, 2, (int64_t[]){3, 4});
+    switch (choose(w, 4)) {
+    case 0:
+        for (int i = 0; i < rank; i++)
+            axes[i] = rank - 1 - i;
+        return ad_permute(a, axes);
+    case 1:
+        axis = choose(w, rank);
+        return ad_slice(a, axis, ad_shape(a)[axis] / 3, ad_shape(a)[axis], 1 + choose(w, 2));
+    case 2:
+        to[0] = 2;
+        for (int i = 0; i < rank; i++)
+            to[i + 1] = ad_shape(a)[i];
+        return rank < 3 ? ad_expand(a, rank + 1, to) : a;
+    default:
+        to[0] = ad_size(a);
+        return ad_reshape(a, 1, to);
+    }
+}
+
+static ad_var write_structured(writer *w, ad_var a)
+{
+    const int rank = ad_rank(a);
+    const int axis = rank ? choose(w, rank) : 0;
+    switch (rank ? choose(w, 8) : 8) {
+    case 0:
+        return ad_sum(a);
+    case 1:
+        return ad_sum_axes(a, 1, &axis, choose(w, 2));
+    case 2:
+        return ad_mean_axes(a, 1, &axis, true);
+    case 3:
+        return ad_softmax(a, axis);
+    case 4:
+        return ad_cumsum(a, axis);
+    case 5:
+        return ad_concat(2, (ad_var[]){a, a}, axis);
+    case 6:
+        return rank == 2 ? ad_matmul(a, ad_permute(a, (int[]){1, 0})) : ad_norm(a);
+    case 7:
+        return ad_mul(a, ad_random_bernoulli(w->tape, (uint64_t)choose(w, 9), .5, w->dtype, rank,
+                                             ad_shape(a)));
+    default:
+        return ad_sqrt(ad_abs(a));
+    }
+}
+
+static void write_program(writer *w, int operations)
+{
+    for (int k = 0; k < operations && !ad_tape_status(w->tape); k++) {
+        const int kind = choose(w, 12);
+        if (kind < 8)
+            add(w, write_elementwise(w));
+        else if (kind < 10)
+            add(w, write_view(w, pick(w)));
+        else
+            add(w, write_structured(w, pick(w)));
+    }
+}
+
+static bool same_shape_of(ad_var a, ad_var b)
+{
+    bool same = ad_is_tensor(b) && ad_rank(a) == ad_rank(b);
+    for (int i = 0; same && i < ad_rank(a); i++)
+        same = ad_shape(a)[i] == ad_shape(b)[i];
+    return same;
+}
+
+/* Assigns to most states what fits: what was computed, another state, a view of one. */
+static void write_assignments(writer *w)
+{
+    for (int k = 0; k < STATES; k++) {
+        ad_var s = ad_use(w->tape, w->states[k]), v = pick(w);
+        for (int tries = 0; tries < 30 && !same_shape_of(s, v); tries++)
+            v = pick(w);
+        if (!same_shape_of(s, v)) /* an update of its own */
+            v = ad_add(ad_mul(s, ad_constant(.9)), ad_mul(ad_constant(.1), s));
+        if (choose(w, 4))
+            ad_assign(s, v);
+    }
+}
+
+static void begin(writer *w, int seed, ad_dtype dtype)
+{
+    *w = (writer){.state = (uint64_t)seed, .dtype = dtype, .tame = seed / 2 % 2};
+    w->tape = ad_tape_new(NULL);
+    add(w, w->in[0] = ad_input(w->tape, wild(&w->state, w->tame)));
+    for (int k = 1; k < INPUTS; k++) {
+        ad_tensor *value = wild_tensor(w, &shapes[choose(w, SHAPES)]);
+        add(w, w->in[k] = ad_input_tensor(w->tape, value));
+        ad_tensor_free(value);
+    }
+    for (int k = 0; k < STATES; k++) {
+        w->states[k] = ad_param_new("s", wild_tensor(w, &shapes[choose(w, SHAPES)]), choose(w, 2));
+        add(w, ad_use(w->tape, w->states[k]));
+    }
+    ad_tensor *constant = wild_tensor(w, &shapes[choose(w, SHAPES)]);
+    add(w, ad_constant_tensor(w->tape, constant));
+    add(w, ad_add(ad_constant_tensor(w->tape, constant), ad_constant(1)));
+    ad_tensor_free(constant);
+}
+
+static void end(writer *w)
+{
+    ad_tape_free(w->tape);
+    for (int k = 0; k < STATES; k++)
+        ad_param_free(w->states[k]);
+}
+
+/* ---- running two of one side by side ---- */
+
+typedef struct side {
+    ad_program *program;
+    ad_workspace *workspace;
+    ad_tensor *states[STATES];
+} side;
+
+/* States in memory of its own; `how` shares or turns some, the same on both sides. */
+static void begin_side(side *s, const writer *w, int outputs, const ad_var *out, unsigned passes,
+                       int how)
+{
+    s->program = program_capture(w->tape, INPUTS, w->in, outputs, out, AD_VALUES, passes);
+    if (!s->program)
+        fail_msg("no program: %s", ad_tape_error(w->tape));
+    s->workspace = ad_workspace_new(s->program);
+    const int n = ad_program_parameter_count(s->program);
+    assert_true(n <= STATES);
+    for (int k = 0; k < n; k++) {
+        const ad_tensor *from = ad_param_value(ad_program_parameter(s->program, k));
+        s->states[k] = ad_tensor_new(NULL, w->dtype, ad_tensor_rank(from), ad_tensor_shape(from));
+        ad_tensor_copy(s->states[k], from);
+        if (how == 2 && ad_tensor_rank(from) == 2) { /* one that lies by columns */
+            ad_tensor *t = ad_tensor_permuted(s->states[k], (int[]){1, 0});
+            ad_tensor *copy = ad_tensor_new(NULL, w->dtype, 2, ad_tensor_shape(t));
+            ad_tensor_free(s->states[k]);
+            ad_tensor_copy(copy, t);
+            s->states[k] = ad_tensor_permuted(copy, (int[]){1, 0});
+            ad_tensor_free(t);
+            ad_tensor_free(copy);
+        }
+        ad_status status = AD_BAD_SHAPE;
+        for (int j = 0; j < k && how == 1 && status; j++) /* two parameters, one tensor */
+            status = ad_workspace_bind(s->workspace, k, s->states[j]);
+        if (status)
+            assert_int_equal(ad_workspace_bind(s->workspace, k, s->states[k]), AD_OK);
+    }
+}
+
+static void end_side(side *s)
+{
+    for (int k = 0; k < ad_program_parameter_count(s->program); k++)
+        ad_tensor_free(s->states[k]);
+    ad_workspace_free(s->workspace);
+    ad_program_free(s->program);
+}
+
+static void compare_tensors(const char *what, const ad_tensor *a, const ad_tensor *b)
+{
+    const int64_t n = ad_tensor_size(a);
+    double *x = calloc((size_t)n * 2 + 1, sizeof *x);
+    ad_tensor_read(a, x);
+    ad_tensor_read(b, x + n);
+    expect_same_bits(what, n, x, x + n);
+    free(x);
+}
+
+static void compare_runs(side *a, side *b, int outputs, const char *what)
+{
+    static double x[1 << 15], y[1 << 15];
+    char part[160];
+    ad_status s = ad_run(a->workspace, NULL, NULL), r = ad_run(b->workspace, NULL, NULL);
+    if (s != r)
+        report("%s: %s (%s), without passes %s (%s)", what, ad_status_name(s),
+               ad_workspace_error(a->workspace), ad_status_name(r),
+               ad_workspace_error(b->workspace));
+    for (int k = 0; k < outputs && !s && !r; k++) {
+        ad_workspace_read(a->workspace, k, x);
+        ad_workspace_read(b->workspace, k, y);
+        snprintf(part, sizeof part, "%s: output %d", what, k);
+        expect_same_bits(part, ad_program_output_size(a->program, k), x, y);
+    }
+    for (int k = 0; k < ad_program_parameter_count(a->program); k++) {
+        snprintf(part, sizeof part, "%s: state %d", what, k);
+        compare_tensors(part, a->states[k], b->states[k]);
+    }
+}
+
+static void compare_program(int seed, ad_dtype dtype, unsigned passes, int how)
+{
+    writer w;
+    ad_var out[OUTPUTS];
+    char what[128];
+    begin(&w, seed, dtype);
+    write_program(&w, 10 + choose(&w, 50));
+    write_assignments(&w);
+    const int outputs = 1 + choose(&w, OUTPUTS - 1);
+    for (int k = 0; k < outputs; k++)
+        out[k] = pick(&w);
+    if (ad_tape_status(w.tape))
+        report("seed %d: %s", seed, ad_tape_error(w.tape));
+    side a = {0}, b = {0};
+    begin_side(&a, &w, outputs, out, passes, how);
+    begin_side(&b, &w, outputs, out, 0, how);
+    for (int run = 0; run < RUNS && !failures; run++) {
+        snprintf(what, sizeof what, "seed %d, %s, passes %u, binding %d, run %d", seed,
+                 ad_dtype_name(dtype), passes, how, run);
+        compare_runs(&a, &b, outputs, what);
+        ad_workspace_set_scalar(a.workspace, 0, run);
+        ad_workspace_set_scalar(b.workspace, 0, run);
+    }
+    end_side(&a);
+    end_side(&b);
+    end(&w);
+}
+
+static void planned_programs_give_the_same_bits(void **state)
+{
+    (void)state;
+    begin_test();
+    for (int seed = 0; seed < PROGRAMS && !failures; seed++)
+        compare_program(seed, seed % 2 ? AD_F32 : AD_F64, PASS_ALL, 0);
+    end_test();
+}
+
+static void each_pass_alone_gives_the_same_bits(void **state)
+{
+    (void)state;
+    begin_test();
+    for (int seed = 0; seed < PROGRAMS && !failures; seed++)
+        compare_program(PROGRAMS + seed, seed % 2 ? AD_F32 : AD_F64, (unsigned)seed % PASS_ALL, 0);
+    end_test();
+}
+
+static void tensors_that_a_plan_does_not_fit_give_the_same_bits(void **state)
+{
+    (void)state;
+    begin_test();
+    for (int seed = 0; seed < PROGRAMS && !failures; seed++)
+        compare_program(2 * PROGRAMS + seed, seed % 2 ? AD_F32 : AD_F64, PASS_ALL,
+                        1 + seed / 2 % 2);
+    end_test();
+}
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        cmocka_unit_test(planned_programs_give_the_same_bits),
+        cmocka_unit_test(each_pass_alone_gives_the_same_bits),
+        cmocka_unit_test(tensors_that_a_plan_does_not_fit_give_the_same_bits),
+    };
+    return cmocka_run_group_tests(cases, NULL, NULL);
+}
