@@ -11,8 +11,8 @@
  * the result, whichever is smaller, and only then do the work again, slowly (the recorded rule,
  * being made of matmuls, does not). Magnitudes: |G| |B|^T and |A|^T |G|. */
 #define AD_PLAIN
+#include "block_matmul.h"
 #include "gemm.h"
-#include "tape.h"
 
 /* ---- matrices, where they lie ---- */
 
@@ -99,16 +99,36 @@ static array element(const array *a, int64_t offset)
     return e;
 }
 
-/* c <- (or +=) a b of the last two axes; all must be readable, c by rows. */
+/* c <- a b of the last two axes as a call of gemm; all must be readable, c by rows. */
+static bound_product bound_one(const array *a, const array *b, const array *c)
+{
+    bool tc;
+    int64_t ldc;
+    bound_product p = {.dtype = c->dtype,
+                       .m = c->shape[c->rank - 2],
+                       .n = c->shape[c->rank - 1],
+                       .k = a->shape[a->rank - 1],
+                       .a = a->data,
+                       .b = b->data,
+                       .c = c->data};
+    layout(a, &p.ta, &p.lda);
+    layout(b, &p.tb, &p.ldb);
+    layout(c, &tc, &ldc);
+    p.ldc = ldc;
+    return p;
+}
+
+static void bound_run_product(const bound_product *p, bool add)
+{
+    gemm(p->dtype, p->ta, p->tb, p->m, p->n, p->k, p->a, p->lda, p->b, p->ldb, add, p->c, p->ldc);
+}
+
+void product_run(const bound_product *p) { bound_run_product(p, false); }
+
 static void multiply_one(const array *a, const array *b, bool add, const array *c)
 {
-    bool ta, tb, tc;
-    int64_t lda = 0, ldb = 0, ldc = 0;
-    layout(a, &ta, &lda);
-    layout(b, &tb, &ldb);
-    layout(c, &tc, &ldc);
-    gemm(c->dtype, ta, tb, c->shape[c->rank - 2], c->shape[c->rank - 1], a->shape[a->rank - 1],
-         a->data, lda, b->data, ldb, add, c->data, ldc);
+    bound_product p = bound_one(a, b, c);
+    bound_run_product(&p, add);
 }
 
 /* ---- stacks ---- */
@@ -167,11 +187,10 @@ static array last_two(const array *a)
 
 /* One product for the whole stack: (l m, k) (k, n), or (m, l k) (l k, n) where results are summed.
  */
-static bool multiply_folded(const array *a, const array *b, bool add, const array *c)
+static bool fold_product(array *a, array *b, array *c)
 {
     array x = *a, y = *b, z = *c;
-    bool rows = repeated(b) && fold(&x, true) && fold(&z, true);
-    if (rows) {
+    if (repeated(b) && fold(&x, true) && fold(&z, true)) {
         y = last_two(b);
     } else {
         x = *a;
@@ -179,7 +198,7 @@ static bool multiply_folded(const array *a, const array *b, bool add, const arra
             return false;
         z = last_two(c);
     }
-    multiply_one(&x, &y, add, &z);
+    *a = x, *b = y, *c = z;
     return true;
 }
 
@@ -201,9 +220,9 @@ static ad_status multiply(frame *f, array a, array b, bool add, const array *c)
     }
     if (!make_readable(f, &a) || !make_readable(f, &b))
         return AD_NO_MEMORY;
-    if (leading.size == 1 || multiply_folded(&a, &b, add, c)) {
-        if (leading.size == 1)
-            multiply_one(&a, &b, add, c);
+    array z = *c;
+    if (leading.size == 1 || fold_product(&a, &b, &z)) {
+        multiply_one(&a, &b, add, &z);
         return AD_OK;
     }
     if (!add && unstacked(c).size != c->size) {
@@ -219,7 +238,7 @@ static ad_status multiply(frame *f, array a, array b, bool add, const array *c)
     for (int64_t i = 0; i < leading.size; i++) {
         array x = element(&a, array_offset(&heads[0], i)),
               y = element(&b, array_offset(&heads[1], i));
-        array z = element(c, array_offset(&heads[2], i));
+        z = element(c, array_offset(&heads[2], i));
         multiply_one(&x, &y, add, &z);
     }
     return AD_OK;
@@ -364,6 +383,22 @@ static ad_status product_value(frame *f, block *b)
     ad_status status = multiply(f, s.a, s.b, false, &s.y);
     arena_rewind(f->scratch, mark);
     return status;
+}
+
+bool is_product(const block *b) { return b->op == &matmul_op || b->op == &outer_op; }
+
+bool product_bind(const frame *f, const block *b, bound_product *p)
+{
+    bool t;
+    int64_t ld;
+    array x = block_arg(f, b, 0), z = block_arg(f, b, 1);
+    matrices s = matrices_of(b, &x, &z, &b->out);
+    array leading = array_of(NULL, s.y.dtype, s.y.rank - 2, s.y.shape);
+    if (!layout(&s.a, &t, &ld) || !layout(&s.b, &t, &ld) ||
+        (leading.size != 1 && (!leading.size || !fold_product(&s.a, &s.b, &s.y))))
+        return false;
+    *p = bound_one(&s.a, &s.b, &s.y);
+    return true;
 }
 
 /* dA = G B^T, dB = A^T G, straight into the slots */

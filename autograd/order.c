@@ -2,8 +2,9 @@
  *
  * Nodes that run together (fuse.c) are one unit here. A unit runs when all that it reads is there;
  * of those that could run, the one that was recorded first does, so that the order is the recorded
- * one but for what moved into a group. Groups that compute what is assigned to a state come last:
- * they may write to it when everything that can fail has not. */
+ * one but for what moved into a group. What is assigned to a state is computed at once when nobody
+ * needs the state's old value any more, while what it is computed from is still in cache, and its
+ * memory can be used again; as long as somebody does, it waits. */
 #define AD_PLAIN
 #include "program.h"
 
@@ -38,30 +39,41 @@ typedef struct units {
     uint32_t *head;    /* first node of the unit that a node belongs to */
     uint32_t *next;    /* node of the same unit; NO_NODE */
     uint32_t *waiting; /* operands that are not there yet, of each unit's head */
-    bool *late;        /* does a unit compute what is assigned */
-    heap ready, later;
+    uint32_t *writer;  /* head of the unit that computes what is assigned to a state; NO_NODE */
+    uint32_t *readers; /* of the states that a unit computes, other than itself, still to come */
+    uint8_t *kind;     /* of each unit's head */
+    heap at_once, ready, later;
 } units;
+enum { UNIT_WRITER = 1, UNIT_FREE = 2, UNIT_DONE = 4 };
 
 static void *numbers(planner *q) { return arena_zeros(&q->temporary, ((size_t)q->n + 1) * 4); }
+
+static bool units_memory(units *u, planner *q)
+{
+    uint32_t **all[] = {&u->head,    &u->next,          &u->waiting,     &u->writer,
+                        &u->readers, &u->at_once.items, &u->ready.items, &u->later.items};
+    *u = (units){.q = q, .kind = arena_zeros(&q->temporary, q->n + 1)};
+    for (size_t k = 0; k < sizeof all / sizeof *all; k++)
+        if (!(*all[k] = numbers(q)))
+            return false;
+    return u->kind;
+}
 
 static bool make_units(units *u, planner *q)
 {
     uint32_t *head_of = numbers(q), *tail_of = numbers(q);
-    *u = (units){.q = q, .head = numbers(q), .next = numbers(q), .waiting = numbers(q)};
-    u->late = arena_zeros(&q->temporary, q->n + 1);
-    u->ready.items = numbers(q);
-    u->later.items = numbers(q);
-    if (!head_of || !tail_of || !u->head || !u->next || !u->waiting || !u->late ||
-        !u->ready.items || !u->later.items)
+    if (!units_memory(u, q) || !head_of || !tail_of)
         return false;
     for (uint32_t g = 0; g < q->n_groups; g++)
         head_of[g] = NO_NODE;
     for (uint32_t i = 0; i < q->n; i++) {
-        uint32_t g = q->group[i];
+        const uint32_t g = q->group[i];
         u->head[i] = i;
-        u->next[i] = NO_NODE;
-        if (g == NO_NODE)
+        u->next[i] = u->writer[i] = NO_NODE;
+        if (g == NO_NODE) {
+            u->kind[i] = node_idle(q, i) || node_once(q, i) ? UNIT_FREE : 0;
             continue;
+        }
         if (head_of[g] == NO_NODE)
             head_of[g] = i;
         else
@@ -69,30 +81,60 @@ static bool make_units(units *u, planner *q)
         tail_of[g] = i;
         u->head[i] = head_of[g];
     }
-    for (uint32_t k = 0; k < q->p->n_assigns; k++) {
-        uint32_t v = q->p->assigns[k].value;
-        if (q->group[v] != NO_NODE)
-            u->late[u->head[v]] = true;
-    }
     return true;
 }
 
-static void is_ready(units *u, uint32_t head)
-{
-    heap_put(u->late[head] ? &u->later : &u->ready, head);
-}
-
+/* What has to happen before each unit, and before its state may be written. */
 static void count_waiting(units *u)
 {
     planner *q = u->q;
     const uint32_t *args;
     uint32_t few[3];
+    for (uint32_t k = 0; k < q->p->n_assigns; k++) {
+        const assignment a = q->p->assigns[k];
+        if (q->group[a.value] != NO_NODE) {
+            u->writer[a.state] = u->head[a.value];
+            u->kind[u->head[a.value]] = UNIT_WRITER;
+        }
+    }
     for (uint32_t i = 0; i < q->n; i++)
-        for (uint32_t k = node_operands(q->nodes, i, &args, few); k-- > 0;)
+        for (uint32_t k = node_operands(q->nodes, i, &args, few); k-- > 0;) {
+            const uint32_t writer = u->writer[q->base[args[k]]];
             u->waiting[u->head[i]] += u->head[args[k]] != u->head[i];
-    for (uint32_t i = 0; i < q->n; i++)
-        if (u->head[i] == i && !u->waiting[i])
-            is_ready(u, i);
+            if (q->base[i] == i && writer != NO_NODE && writer != u->head[i])
+                u->readers[writer]++;
+        }
+}
+
+static void is_ready(units *u, uint32_t head)
+{
+    const uint8_t kind = u->kind[head];
+    heap_put(kind == UNIT_FREE     ? &u->at_once
+             : kind != UNIT_WRITER ? &u->ready
+             : u->readers[head]    ? &u->later
+                                   : &u->at_once,
+             head);
+}
+
+/* A node has run: its users wait for one operand less, the writers of what it read for one reader
+ * less. */
+static void has_run(units *u, uint32_t i)
+{
+    planner *q = u->q;
+    const uint32_t *args;
+    uint32_t few[3];
+    q->position[i] = q->n_order;
+    for (uint32_t k = q->first[i]; k < q->first[i + 1]; k++) {
+        const uint32_t to = u->head[q->users[k]];
+        if (to != u->head[i] && !--u->waiting[to])
+            is_ready(u, to);
+    }
+    for (uint32_t k = q->base[i] == i ? node_operands(q->nodes, i, &args, few) : 0; k-- > 0;) {
+        const uint32_t writer = u->writer[q->base[args[k]]];
+        if (writer != NO_NODE && writer != u->head[i] && !--u->readers[writer] &&
+            !u->waiting[writer] && !(u->kind[writer] & UNIT_DONE))
+            heap_put(&u->at_once, writer); /* it is among the later ones, too */
+    }
 }
 
 bool plan_order(planner *q)
@@ -103,16 +145,16 @@ bool plan_order(planner *q)
     if (!q->order || !q->position || !make_units(&u, q))
         return false;
     count_waiting(&u);
-    while (u.ready.n || u.later.n) {
-        const uint32_t head = heap_take(u.ready.n ? &u.ready : &u.later);
-        for (uint32_t i = head; i != NO_NODE; i = u.next[i]) {
-            q->position[i] = q->n_order;
-            for (uint32_t k = q->first[i]; k < q->first[i + 1]; k++) {
-                uint32_t to = u.head[q->users[k]];
-                if (to != head && !--u.waiting[to])
-                    is_ready(&u, to);
-            }
-        }
+    for (uint32_t i = 0; i < q->n; i++)
+        if (u.head[i] == i && !u.waiting[i])
+            is_ready(&u, i);
+    while (u.at_once.n || u.ready.n || u.later.n) {
+        const uint32_t head = heap_take(u.at_once.n ? &u.at_once : u.ready.n ? &u.ready : &u.later);
+        if (u.kind[head] & UNIT_DONE)
+            continue;
+        u.kind[head] |= UNIT_DONE;
+        for (uint32_t i = head; i != NO_NODE; i = u.next[i])
+            has_run(&u, i);
         q->order[q->n_order++] = head;
     }
     return true;

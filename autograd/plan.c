@@ -1,6 +1,7 @@
 /* plan.c - what is known of each node before a program is planned, and the plan's steps */
 #define AD_PLAIN
 #include "algebra.h"
+#include "block_matmul.h"
 #include "elementwise.h"
 #include "program.h"
 #include <string.h>
@@ -51,6 +52,16 @@ static bool is_fixed(const planner *q, uint32_t i)
     return n > 0;
 }
 
+/* May a block fail at some values? Indices can be out of range, and a user's function may say no.
+ * Anything else fails for want of scratch memory only, and no more when it has run once. */
+static bool refuses(const planner *q, const block *b)
+{
+    bool indices = b->op->is_impure;
+    for (uint32_t k = 0; k < b->n_args && !indices; k++)
+        indices = frame_array(&q->p->frame, b->args[k]).dtype == AD_I32;
+    return indices;
+}
+
 static uint8_t marks_of(const planner *q, uint32_t i)
 {
     const block *b = block_at(q->nodes, i);
@@ -62,7 +73,7 @@ static uint8_t marks_of(const planner *q, uint32_t i)
     if (!b || b->op->is_view || !b->op->value)
         return 0;
     if (b->op != &elementwise_block)
-        return MARK_FALLIBLE; /* if by nothing else, for want of scratch memory */
+        return refuses(q, b) ? MARK_FALLIBLE : 0;
     return (q->passes & PASS_FUSE) && op == CODE_TENSOR && b->out.size ? MARK_FUSABLE : 0;
 }
 
@@ -108,51 +119,66 @@ static bool find_users(planner *q)
 
 /* ---- steps ---- */
 
-/* Nothing is done for these, whether a step contains them or not. */
-static bool is_idle(const planner *q, uint32_t i)
-{
-    const block *b = block_at(q->nodes, i);
-    const unsigned op = node_op(&q->nodes[i]);
-    return op == CODE_INPUT || op == CODE_CONSTANT || op == CODE_HIDDEN || (b && !b->op->value);
-}
-
-static void add_node(const planner *q, plan_step *steps, uint32_t *n, uint32_t i)
-{
-    plan_step *last = *n ? &steps[*n - 1] : NULL;
-    uint32_t k = last && !last->pass && last->to <= i ? last->to : i + 1;
-    while (k < i && is_idle(q, k))
-        k++;
-    if (k == i && last)
-        last->to = i + 1;
-    else
-        steps[(*n)++] = (plan_step){i, i + 1, NULL};
-}
-
-static bool is_once(const planner *q, uint32_t i)
+bool node_once(const planner *q, uint32_t i)
 {
     const block *b = block_at(q->nodes, i);
     const bool views = q->passes & (PASS_ONCE | PASS_FUSE); /* a pass must know where they lie */
     return (q->marks[i] & MARK_FIXED) || (views && b && b->op->is_view);
 }
 
+bool node_idle(const planner *q, uint32_t i)
+{
+    const block *b = block_at(q->nodes, i);
+    const unsigned op = node_op(&q->nodes[i]);
+    return op == CODE_INPUT || op == CODE_CONSTANT || op == CODE_HIDDEN || (b && !b->op->value);
+}
+
+/* Nodes behind one another run in one step, products in one of their own. */
+static void add_node(planner *q, plan_step *steps, uint32_t *n, uint32_t i)
+{
+    const block *b = block_at(q->nodes, i);
+    plan_step *last = *n ? &steps[*n - 1] : NULL;
+    const bool product = b && is_product(b) && (q->passes & PASS_ONCE);
+    bool joins = last && !last->pass && !last->product && !product && last->to <= i;
+    for (uint32_t k = joins ? last->to : i; joins && k < i; k++)
+        joins = node_idle(q, k);
+    if (joins)
+        last->to = i + 1;
+    else
+        steps[(*n)++] = (plan_step){.from = i, .to = i + 1, .product = product};
+}
+
+/* Adds what a unit of the order does in every run. */
+static void add_unit(planner *q, plan_step *steps, uint32_t i)
+{
+    plan *to = q->plan;
+    if (q->group[i] == NO_NODE) {
+        if (!node_once(q, i) && !node_idle(q, i))
+            add_node(q, steps, &to->n_steps, i);
+        return;
+    }
+    const fused *pass = q->passes_of + q->group[i];
+    for (uint32_t k = 0; k < pass->n_out && to->first_write > to->n_steps; k++)
+        if (q->state[pass->nodes[pass->n_in + k]] != NO_NODE)
+            to->first_write = to->n_steps;
+    steps[to->n_steps++] = (plan_step){.from = i, .to = i + 1, .pass = pass};
+}
+
 static bool make_steps(planner *q)
 {
     plan *to = q->plan;
-    const fused *pass = NULL;
     size_t bytes = ((size_t)q->n + 1) * sizeof *to->steps;
     plan_step *once = arena_take(&q->temporary, bytes), *steps = arena_take(&q->temporary, bytes);
     if (!once || !steps)
         return false;
     for (uint32_t i = 0; i < q->n; i++)
-        if (is_once(q, i) && !is_idle(q, i))
+        if (node_once(q, i) && !node_idle(q, i))
             add_node(q, once, &to->n_once, i);
-    for (uint32_t k = 0; k < q->n_order; k++) {
-        uint32_t i = q->order[k];
-        if (q->group[i] != NO_NODE)
-            steps[to->n_steps++] = (plan_step){i, i + 1, (pass = q->passes_of + q->group[i])};
-        else if (!is_once(q, i) && !is_idle(q, i))
-            add_node(q, steps, &to->n_steps, i);
-    }
+    to->first_write = NO_NODE;
+    for (uint32_t k = 0; k < q->n_order; k++)
+        add_unit(q, steps, q->order[k]);
+    for (uint32_t k = 0; k < to->n_steps; k++)
+        to->n_products += steps[k].product;
     to->once = arena_take(&q->p->memory, (to->n_once + 1) * sizeof *once);
     to->steps = arena_take(&q->p->memory, (to->n_steps + 1) * sizeof *steps);
     if (!to->once || !to->steps)

@@ -33,18 +33,20 @@ typedef struct fused {
     fused_store *stores;
 } fused;
 
-typedef struct plan_step { /* nodes from..to-1 one after the other, or a pass */
+typedef struct plan_step { /* nodes from..to-1 one after the other, or a pass, or one product */
     uint32_t from, to;
     const fused *pass;
+    bool product;
 } plan_step;
 
 typedef struct plan {
     plan_step *once, *steps; /* `once` when memory is bound, `steps` in every run */
-    uint32_t n_once, n_steps, n_fused, n_writes, n_commits;
-    size_t *place;       /* of each node's buffer in the pool; NO_PLACE */
-    size_t pool, slots;  /* bytes: of the pool, and of the scratch of the largest pass */
-    assignment *writes;  /* values computed in the memory of their states */
-    assignment *commits; /* values copied there after the run */
+    uint32_t n_once, n_steps, n_fused, n_products, n_writes, n_commits;
+    uint32_t first_write; /* the first step that changes a state */
+    size_t *place;        /* of each node's buffer in the pool; NO_PLACE */
+    size_t pool, slots;   /* bytes: of the pool, and of the scratch of the largest pass */
+    assignment *writes;   /* values computed in the memory of their states */
+    assignment *commits;  /* values copied there after the run */
 } plan;
 #define NO_PLACE SIZE_MAX
 
@@ -103,6 +105,10 @@ typedef struct planner {
 
 /* What a node is computed from: gives the number, and where they are (few has room for three). */
 uint32_t node_operands(const node *nodes, uint32_t i, const uint32_t **list, uint32_t few[3]);
+/* Is nothing done for it, whether a step contains it or not? */
+bool node_idle(const planner *q, uint32_t i);
+/* Is it computed when memory is bound, and not in every run? */
+bool node_once(const planner *q, uint32_t i);
 bool same_lines(const planner *q, uint32_t a, uint32_t b); /* dtype and shape */
 bool plan_groups(planner *q);                              /* fuse.c */
 bool plan_order(planner *q);                               /* order.c */

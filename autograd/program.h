@@ -5,6 +5,7 @@
  * number of threads may run workspaces of it. */
 #ifndef PROGRAM_H
 #define PROGRAM_H
+#include "block_matmul.h"
 #include "plan.h"
 
 struct ad_program {
@@ -31,11 +32,13 @@ struct ad_workspace {
                     data */
     double *x, *m, *out; /* of a routine: inputs, memory and outputs */
     bound *passes; /* where there is a plan */
-    const ad_tensor **at; /* parameters when memory was bound */
+    bound_product *products; /* c NULL: it does not lie so */
+    const ad_tensor **at;    /* parameters when memory was bound */
     const void **memory_at;
     char *pool, *slots;
-    bool bound; /* is memory bound */
-    bool plain; /* the plan does not hold for the tensors bound: back to node after node */
+    bool bound,
+        rehearsed; /* is memory bound; is there scratch memory for all that follows a write */
+    bool plain;    /* the plan does not hold for the tensors bound: back to node after node */
     bool ran;
     ad_status status; /* of its making */
     char error[400];

@@ -37,7 +37,7 @@ static bool copy_frame(ad_workspace *w)
     w->frame.room = p->frame.n;
     w->frame.memory = m;
     w->frame.scratch = &w->scratch;
-    if (p->plan && !(w->pool = arena_take(m, p->plan->pool)))
+    if (p->plan && !(w->pool = arena_zeros(m, p->plan->pool)))
         return false;
     for (uint32_t i = 0; i < p->frame.n; i++) {
         block *b = block_at(nodes, i);
@@ -68,10 +68,11 @@ static bool make_passes(ad_workspace *w)
     const ad_program *p = w->program;
     const plan *q = p->plan;
     bound *next = w->passes = arena_take(&w->memory, (q->n_fused + 1) * sizeof *w->passes);
+    w->products = arena_zeros(&w->memory, (q->n_products + 1) * sizeof *w->products);
     w->at = arena_zeros(&w->memory, (p->n_params + 1) * sizeof *w->at);
     w->memory_at = arena_zeros(&w->memory, (p->n_params + 1) * sizeof *w->memory_at);
     w->slots = arena_take(&w->memory, q->slots);
-    if (!next || !w->at || !w->memory_at || !w->slots ||
+    if (!next || !w->products || !w->at || !w->memory_at || !w->slots ||
         !commit_reserve(&w->frame, q->n_commits, q->commits))
         return false;
     for (uint32_t k = 0; k < q->n_steps; k++) {
@@ -320,6 +321,47 @@ static bool params_moved(const ad_workspace *w)
     return false;
 }
 
+/* Runs what follows the first write to a state, but for the passes: it may need scratch memory, and
+ * must not find in a run that there is none. Its results are nothing yet. */
+static ad_status rehearse(ad_workspace *w)
+{
+    const plan *q = w->program->plan;
+    const bound_product *product = w->products;
+    ad_status s = AD_OK;
+    for (uint32_t k = 0; !s && k < q->n_steps && !w->rehearsed; k++) {
+        const plan_step *at = &q->steps[k];
+        const bool lies = at->product && product++->c;
+        for (uint32_t i = at->from; k > q->first_write && !at->pass && !lies && !s && i < at->to;
+             i++)
+            if (block_at(w->frame.nodes, i))
+                s = sweep_range(&w->frame, i, i + 1);
+    }
+    w->rehearsed = !s;
+    return s;
+}
+
+static ad_status run_once(ad_workspace *w)
+{
+    const plan *q = w->program->plan;
+    ad_status s = AD_OK;
+    for (uint32_t k = 0; !s && k < q->n_once; k++)
+        s = sweep_range(&w->frame, q->once[k].from, q->once[k].to);
+    return s;
+}
+
+static void bind_steps(ad_workspace *w)
+{
+    const plan *q = w->program->plan;
+    bound *pass = w->passes;
+    bound_product *product = w->products;
+    for (const plan_step *at = q->steps, *end = at + q->n_steps; at < end; at++)
+        if (at->pass)
+            bound_arrays(pass++, &w->frame, w->slots);
+        else if (at->product &&
+                 !product_bind(&w->frame, block_at(w->frame.nodes, at->from), product++))
+            product[-1].c = NULL;
+}
+
 /* What depends on where things lie, and on nothing that changes from run to run. */
 static ad_status bind_memory(ad_workspace *w)
 {
@@ -331,13 +373,10 @@ static ad_status bind_memory(ad_workspace *w)
     for (uint32_t k = 0; k < q->n_writes; k++)
         block_at(f->nodes, q->writes[k].value)->out.data =
             block_at(f->nodes, q->writes[k].state)->out.data;
-    ad_status s = AD_OK;
-    for (uint32_t k = 0; !s && k < q->n_once; k++)
-        s = sweep_range(f, q->once[k].from, q->once[k].to);
-    bound *next = w->passes;
-    for (uint32_t k = 0; !s && k < q->n_steps; k++)
-        if (q->steps[k].pass)
-            bound_arrays(next++, f, w->slots);
+    ad_status s = run_once(w);
+    bind_steps(w);
+    if (!s)
+        s = rehearse(w);
     for (uint32_t k = 0; !s && k < w->program->n_params; k++) {
         const block *b = block_at(f->nodes, w->program->params[k]);
         w->at[k] = b->tensor ? b->tensor : b->param->value;
@@ -350,11 +389,14 @@ static ad_status bind_memory(ad_workspace *w)
 static ad_status run_plan(ad_workspace *w)
 {
     const plan *q = w->program->plan;
-    bound *next = w->passes;
+    bound *pass = w->passes;
+    const bound_product *product = w->products;
     ad_status s = AD_OK;
     for (const plan_step *at = q->steps, *end = at + q->n_steps; !s && at < end; at++)
         if (at->pass)
-            bound_run(next++);
+            bound_run(pass++);
+        else if (at->product && product++->c)
+            product_run(product - 1);
         else
             s = sweep_range(&w->frame, at->from, at->to);
     return s;

@@ -5,6 +5,8 @@
  * wild on purpose: zeros of both signs, infinities, NaN, the smallest and the largest. A failure
  * prints the seed. */
 #define AD_PLAIN
+#include "allocator.h"
+#include "block_matmul.h"
 #include "compare.h"
 #include "program.h"
 
@@ -354,11 +356,183 @@ static void tensors_that_a_plan_does_not_fit_give_the_same_bits(void **state)
     end_test();
 }
 
+/* ---- what plans look like ---- */
+
+typedef struct network { /* x (8,5) - 7 - relu - 3, with Adam */
+    ad_tape *tape;
+    ad_param *w[4], *m[4], *v[4];
+    ad_var in[2], out[2];
+} network;
+
+static ad_param *zeros(const char *name, int rank, const int64_t *sizes, bool trainable)
+{
+    ad_tensor *t = ad_tensor_new(NULL, AD_F32, rank, sizes);
+    for (int64_t i = 0; trainable && i < ad_tensor_size(t); i++)
+        ((float *)ad_tensor_data(t))[i] = (float)(i * 37 % 11) / 11 - .5f;
+    return ad_param_new(name, t, trainable);
+}
+
+static void record_network(network *n, const ad_context *context, int batch)
+{
+    static const int64_t sizes[4][2] = {{5, 7}, {7, 0}, {7, 3}, {3, 0}};
+    ad_var w[4], g[4], h;
+    n->tape = ad_tape_new(context);
+    ad_param *x = zeros("x", 2, (int64_t[]){batch, 5}, true);
+    h = n->in[0] = ad_input_tensor(n->tape, ad_param_value(x));
+    n->in[1] = ad_input(n->tape, .01);
+    ad_param_free(x);
+    for (int k = 0; k < 4; k++) {
+        const int rank = 2 - k % 2;
+        n->w[k] = zeros("w", rank, sizes[k], true);
+        n->m[k] = zeros("m", rank, sizes[k], false);
+        n->v[k] = zeros("v", rank, sizes[k], false);
+        w[k] = ad_use(n->tape, n->w[k]);
+        h = k % 2 ? ad_add(h, w[k]) : ad_matmul(k ? ad_relu(h) : h, w[k]);
+    }
+    n->out[0] = ad_mean(ad_square(ad_log_softmax(h, 1)));
+    ad_gradients(n->out[0], 4, w, g);
+    for (int k = 0; k < 4; k++) {
+        ad_var m = ad_use(n->tape, n->m[k]), v = ad_use(n->tape, n->v[k]);
+        ad_var m1 = ad_add(ad_mul(ad_constant(.9), m), ad_mul(ad_constant(.1), g[k]));
+        ad_var v1 = ad_add(ad_mul(ad_constant(.99), v), ad_mul(ad_constant(.01), ad_square(g[k])));
+        ad_assign(m, m1);
+        ad_assign(v, v1);
+        ad_var below = ad_add(ad_sqrt(v1), ad_constant(1e-8));
+        ad_assign(w[k], ad_sub(w[k], ad_mul(n->in[1], ad_div(m1, below))));
+    }
+    n->out[1] = ad_norm_axes(n->in[0], 1, (int[]){0}, false); /* takes scratch memory, and late */
+    assert_int_equal(ad_tape_status(n->tape), AD_OK);
+}
+
+static void free_network(network *n)
+{
+    ad_tape_free(n->tape);
+    for (int k = 0; k < 4; k++) {
+        ad_param_free(n->w[k]);
+        ad_param_free(n->m[k]);
+        ad_param_free(n->v[k]);
+    }
+}
+
+static void an_update_is_one_pass_in_the_memory_of_its_states(void **state)
+{
+    (void)state;
+    network n;
+    record_network(&n, NULL, 8);
+    ad_program *p = program_capture(n.tape, 2, n.in, 2, n.out, AD_VALUES, PASS_ALL);
+    const plan *q = p->plan;
+    assert_non_null(q);
+    assert_int_equal(q->n_writes, 12);
+    assert_int_equal(q->n_commits, 0);
+    int updates = 0;
+    for (uint32_t k = 0; k < q->n_steps; k++)
+        if (q->steps[k].pass && q->steps[k].pass->n_out == 3)
+            updates += q->steps[k].pass->n_ops == 12;
+    assert_int_equal(updates, 4);
+    ad_program_free(p);
+    free_network(&n);
+}
+
+/* The gradient of each weight is gone before the next one comes. */
+static void the_pool_holds_what_lives_at_one_time(void **state)
+{
+    (void)state;
+    network n;
+    record_network(&n, NULL, 64);
+    ad_program *p = program_capture(n.tape, 2, n.in, 2, n.out, AD_VALUES, PASS_ALL),
+               *apart =
+                   program_capture(n.tape, 2, n.in, 2, n.out, AD_VALUES, PASS_ALL & ~PASS_REUSE);
+    assert_true(p->plan->pool < apart->plan->pool / 3 * 2);
+    ad_program_free(p);
+    ad_program_free(apart);
+    free_network(&n);
+}
+
+static void nothing_is_computed_for_the_gradient_of_data(void **state)
+{
+    (void)state;
+    network n;
+    record_network(&n, NULL, 8);
+    ad_program *p = program_capture(n.tape, 2, n.in, 2, n.out, AD_VALUES, PASS_ALL);
+    int products = 0;
+    for (uint32_t i = 0; i < p->frame.n; i++) {
+        const block *b = block_at(p->frame.nodes, i);
+        products += b && is_product(b);
+    }
+    assert_int_equal(products,
+                     5); /* two layers: 2 forward, 2 for weights, 1 for the data between */
+    ad_program_free(p);
+    free_network(&n);
+}
+
+static void programs_that_are_watched_or_swept_back_have_no_plan(void **state)
+{
+    (void)state;
+    ad_context *watching = ad_context_new(&(ad_context_config){.check_finite = true});
+    for (int k = 0; k < 2; k++) {
+        network n;
+        record_network(&n, k ? watching : NULL, 8);
+        ad_program *p = ad_program_capture(n.tape, 2, n.in, 2, n.out, k ? AD_VALUES : AD_GRADIENT);
+        assert_non_null(p);
+        assert_null(p->plan);
+        ad_program_free(p);
+        free_network(&n);
+    }
+    ad_context_free(watching);
+}
+
+/* ---- memory ---- */
+
+static double weight_sum(const network *n)
+{
+    double sum = 0;
+    for (int k = 0; k < 4; k++)
+        for (int64_t i = 0; i < ad_tensor_size(ad_param_value(n->w[k])); i++)
+            sum += (double)((const float *)ad_tensor_data(ad_param_value(n->w[k])))[i] *
+                   (double)(i + 1);
+    return sum;
+}
+
+static void a_run_that_lacks_memory_changes_no_state(void **state)
+{
+    (void)state;
+    bool ran = false;
+    for (long k = 0; !ran && k < 1000; k++) {
+        probe memory;
+        ad_allocator allocator = probe_allocator(&memory, false);
+        ad_context *context = ad_context_new(&(ad_context_config){.allocator = &allocator});
+        network n;
+        record_network(&n, context, 3000);
+        ad_program *p = ad_program_capture(n.tape, 2, n.in, 2, n.out, AD_VALUES);
+        ad_workspace *w = ad_workspace_new(p);
+        const double before = weight_sum(&n);
+        memory.fail_at = memory.calls + k;
+        ran = ad_run(w, NULL, NULL) == AD_OK;
+        assert_int_equal(weight_sum(&n) != before, ran);
+        memory.fail_at = -1;
+        assert_int_equal(ad_run(w, NULL, NULL), AD_OK);
+        const long calls = memory.calls;
+        assert_int_equal(ad_run(w, NULL, NULL), AD_OK);
+        assert_int_equal(memory.calls, calls);
+        ad_workspace_free(w);
+        ad_program_free(p);
+        free_network(&n);
+        ad_context_free(context);
+        assert_int_equal(memory.blocks, 0);
+    }
+    assert_true(ran);
+}
+
 int main(void)
 {
     const struct CMUnitTest cases[] = {
         cmocka_unit_test(planned_programs_give_the_same_bits),
         cmocka_unit_test(each_pass_alone_gives_the_same_bits),
+        cmocka_unit_test(an_update_is_one_pass_in_the_memory_of_its_states),
+        cmocka_unit_test(the_pool_holds_what_lives_at_one_time),
+        cmocka_unit_test(nothing_is_computed_for_the_gradient_of_data),
+        cmocka_unit_test(programs_that_are_watched_or_swept_back_have_no_plan),
+        cmocka_unit_test(a_run_that_lacks_memory_changes_no_state),
         cmocka_unit_test(tensors_that_a_plan_does_not_fit_give_the_same_bits),
     };
     return cmocka_run_group_tests(cases, NULL, NULL);
