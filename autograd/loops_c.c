@@ -16,13 +16,21 @@ typedef struct writer {
 
 /* ---- functions ---- */
 
+static const char *const values[AD_OP_COUNT_] = {
+/* as they stand there: K(x) a number, F(f) of the C library, S(f) of special.h, V(f) another row */
+#define OP1(name, ia, val, ...)         #val,
+#define OP2(name, ia, ib, val, ...)     #val,
+#define OP3(name, ia, ib, ic, val, ...) #val,
+#include "ops.def"
+};
+
 /* the rows that a row's value is made of: V(name) */
 static void need(writer *w, uint32_t op)
 {
     if (w->needed[op])
         return;
     w->needed[op] = true;
-    const char *text = elementwise_ops[op].info.value;
+    const char *text = values[op];
     while ((text = strstr(text, "V("))) {
         text += 2;
         const size_t length = strcspn(text, ")");
@@ -42,7 +50,7 @@ static bool find_needed(writer *w, const char **lacking)
         w->dots |= op == OP_DOT || op == OP_DOTZ;
     }
     for (uint32_t i = 0; i < AD_OP_COUNT_; i++)
-        if (w->needed[i] && strstr(elementwise_ops[i].info.value, "S(")) {
+        if (w->needed[i] && strstr(values[i], "S(")) {
             *lacking = elementwise_ops[i].info.name;
             return false;
         }
@@ -60,7 +68,7 @@ static void write_functions(writer *w)
             const ad_op_info *op = &elementwise_ops[i].info;
             if (w->needed[i] && declared)
                 fprintf(w->to, "static inline double op_%s(%s) { return %s; }\n", op->name,
-                        arguments[op->arity], op->value);
+                        arguments[op->arity], values[i]);
             else if (w->needed[i])
                 fprintf(w->to, "static inline double op_%s(%s);\n", op->name, arguments[op->arity]);
         }
