@@ -108,17 +108,29 @@ typedef struct ad_allocator {
     void *user;
 } ad_allocator;
 
+/* Instruction sets that array loops and products are compiled for. What the processor or the build
+ * lacks is replaced by the best below it. */
+typedef enum ad_kernels {
+    AD_KERNELS_BEST = 0, /* the best that the processor has */
+    AD_KERNELS_BASELINE, /* what every processor of the architecture has */
+    AD_KERNELS_AVX2,     /* x86-64 with AVX2 and FMA */
+    AD_KERNELS_AVX512    /* x86-64 with AVX-512 F, BW, DQ and VL */
+} ad_kernels;
+
 typedef struct ad_context ad_context;
 typedef struct ad_context_config {
     const ad_allocator *allocator; /* NULL: malloc and, where there is one, virtual memory */
     bool check_finite;      /* every operation is checked: the first NaN or infinity is an error */
     bool checksum_borrowed; /* replays also detect raw writes to borrowed tensors */
+    ad_kernels kernels;     /* the instruction sets that may be used */
 } ad_context_config;
 
 /* A context; NULL when out of memory. It must outlive what is made with it. Wherever a context is
  * asked for, NULL means the default: malloc, no checks. */
 AD_API ad_context *ad_context_new(const ad_context_config *config);
 AD_API void ad_context_free(ad_context *context);
+/* The kernels in use: "baseline", "avx2" or "avx512". */
+AD_API const char *ad_context_kernels(const ad_context *context);
 /* The allocator that a NULL config means, for wrapping. */
 AD_API ad_allocator ad_default_allocator(void);
 

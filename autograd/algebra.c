@@ -1,7 +1,7 @@
 /* algebra.c - reads ops.def into the table of elementwise operations
  *
- * The same rows become scalar functions, array loops in float and double (contiguous, so that
- * compilers vectorise them; the callers see to strides), recorded rules, and text. */
+ * The rows become scalar functions, recorded rules, and text; rows.inc reads them once more as
+ * loops over arrays. */
 #define AD_PLAIN
 #include "algebra.h"
 #include "special.h"
@@ -13,11 +13,6 @@ mutation ad_mutation;
 #define T        double
 #define T_(name) name##_f64
 #define F(f)     f
-#include "algebra_numeric.h"
-
-#define T           float
-#define T_(name)    name##_f32
-#define F(function) function##f
 #include "algebra_numeric.h"
 
 /* scalar functions */
@@ -60,55 +55,6 @@ mutation ad_mutation;
 #undef SMOOTH
 #undef F
 #undef K
-
-/* array loops */
-#define LOOPS(name, T, T_, VALUE, ...)                                                             \
-    static void T_(map_##name)(int64_t n, const void *a_, const void *b_, const void *c_,          \
-                               void *y_)                                                           \
-    {                                                                                              \
-        const T *a = a_, *b = b_, *c = c_;                                                         \
-        T *restrict y = y_;                                                                        \
-        (void)b, (void)c;                                                                          \
-        for (int64_t i = 0; i < n; i++)                                                            \
-            y[i] = T_(num_##name) VALUE;                                                           \
-    }                                                                                              \
-    static void T_(cotangent_##name)(int k, int64_t n, const void *g_, const void *a_,             \
-                                     const void *b_, const void *c_, const void *y_, void *out_)   \
-    {                                                                                              \
-        const T *g = g_, *a = a_, *b = b_, *c = c_, *y = y_;                                       \
-        T *restrict out = out_;                                                                    \
-        (void)b, (void)c;                                                                          \
-        __VA_ARGS__                                                                                \
-    }
-#define LOOP_K(name, T_, k_, ARGS)                                                                 \
-    if (k == k_) {                                                                                 \
-        for (int64_t i = 0; i < n; i++)                                                            \
-            out[i] = T_(num_##name##_d##k_) ARGS;                                                  \
-    }
-#define F64_(x) x##_f64
-#define F32_(x) x##_f32
-#define OP1_LOOPS(name, T, T_)                                                                     \
-    LOOPS(name, T, T_, (a[i]), LOOP_K(name, T_, 0, (g[i], a[i], 0, 0, y[i])))
-#define OP2_LOOPS(name, T, T_)                                                                     \
-    LOOPS(name, T, T_, (a[i], b[i]),                                                               \
-          LOOP_K(name, T_, 0, (g[i], a[i], b[i], 0, y[i]))                                         \
-              LOOP_K(name, T_, 1, (g[i], a[i], b[i], 0, y[i])))
-#define OP3_LOOPS(name, T, T_)                                                                     \
-    LOOPS(name, T, T_, (a[i], b[i], c[i]),                                                         \
-          LOOP_K(name, T_, 0, (g[i], a[i], b[i], c[i], y[i]))                                      \
-              LOOP_K(name, T_, 1, (g[i], a[i], b[i], c[i], y[i]))                                  \
-                  LOOP_K(name, T_, 2, (g[i], a[i], b[i], c[i], y[i])))
-#define OP1(name, ...) OP1_LOOPS(name, double, F64_) OP1_LOOPS(name, float, F32_)
-#define OP2(name, ...) OP2_LOOPS(name, double, F64_) OP2_LOOPS(name, float, F32_)
-#define OP3(name, ...) OP3_LOOPS(name, double, F64_) OP3_LOOPS(name, float, F32_)
-#include "ops.def"
-#undef OP1_LOOPS
-#undef OP2_LOOPS
-#undef OP3_LOOPS
-#undef LOOPS
-#undef LOOP_K
-#undef F64_
-#undef F32_
 
 /* recorded rules */
 #define K(x)       ad_constant(x)
@@ -177,9 +123,7 @@ static ad_var mutated(int opcode, int k, ad_var straight, ad_var swapped)
 #define PLAIN(text) sizeof(#text) == sizeof("g")
 #endif
 #define FUNCTIONS(id)                                                                              \
-    .value = value_##id, .partials = partials_##id, .kink = kink_##id,                             \
-    .map = {map_##id##_f64, map_##id##_f32},                                                       \
-    .cotangent = {cotangent_##id##_f64, cotangent_##id##_f32}, .record = record_##id
+    .value = value_##id, .partials = partials_##id, .kink = kink_##id, .record = record_##id
 #define INTERVALS_(alo, ahi, blo, bhi, clo, chi) .low = {alo, blo, clo}, .high = {ahi, bhi, chi}
 #define INTERVALS(...)                           INTERVALS_(__VA_ARGS__)
 const elementwise elementwise_ops[AD_OP_COUNT_] = {

@@ -12,11 +12,6 @@ typedef struct elementwise {
     void (*partials)(double g, const double x[3], double y,
                      double dx[3]);    /* cotangents of all arguments */
     double (*kink)(const double x[3]); /* distance; infinite where smooth */
-    /* contiguous arrays, indexed by dtype AD_F64, AD_F32: y <- value; out <- cotangent of argument
-     * k */
-    void (*map[2])(int64_t n, const void *a, const void *b, const void *c, void *y);
-    void (*cotangent[2])(int k, int64_t n, const void *g, const void *a, const void *b,
-                         const void *c, const void *y, void *out);
     /* the rule, recorded: cotangents as variables, for the arguments wanted */
     void (*record)(ad_var g, ad_var a, ad_var b, ad_var c, ad_var y, const bool wants[3],
                    ad_var dx[3]);

@@ -1,10 +1,16 @@
 /* algebra_numeric.h - ops.def read over one floating type: values num_NAME and cotangents
  * num_NAME_da, _db, _dc
  *
- * Define T, T_(name) (a suffix) and F(f) (the C library's f for that type) before including;
- * included once for double and once for float. */
-#define K(x)               ((T)(x))
-#define S(f)               F(ad_special_##f)
+ * Define T, T_(name) (a suffix) and F(f) (the C library's f for that type, or what stands for it)
+ * before including; S(f), special.h's, if it is not F(ad_special_f); NUM_INLINE, if not "static
+ * inline". */
+#define K(x) ((T)(x))
+#ifndef NUM_INLINE
+#define NUM_INLINE static inline
+#endif
+#ifndef S
+#define S(f) F(ad_special_##f)
+#endif
 #define V(f)               T_(num_##f)
 #define NO                 K(0)
 #define NUM_(name, suffix) T_(num_##name##suffix)
@@ -12,20 +18,20 @@
 #define UNUSED_            (void)g, (void)a, (void)b, (void)c, (void)y
 
 #define OP1(name, ia, val, da, kink, doc)                                                          \
-    static inline T T_(num_##name)(T a) { return val; }
+    NUM_INLINE T T_(num_##name)(T a) { return val; }
 #define OP2(name, ia, ib, val, da, db, kink, doc)                                                  \
-    static inline T T_(num_##name)(T a, T b) { return val; }
+    NUM_INLINE T T_(num_##name)(T a, T b) { return val; }
 #define OP3(name, ia, ib, ic, val, da, db, dc, kink, doc)                                          \
-    static inline T T_(num_##name)(T a, T b, T c) { return val; }
+    NUM_INLINE T T_(num_##name)(T a, T b, T c) { return val; }
 #include "ops.def"
 
 #define RULE(name, k, text)                                                                        \
-    static inline T T_(num_##name##_raw##k)(T g, T a, T b, T c, T y)                               \
+    NUM_INLINE T T_(num_##name##_raw##k)(T g, T a, T b, T c, T y)                                  \
     {                                                                                              \
         UNUSED_;                                                                                   \
         return text;                                                                               \
     }                                                                                              \
-    static inline T T_(num_##name##_d##k)(T g, T a, T b, T c, T y)                                 \
+    NUM_INLINE T T_(num_##name##_d##k)(T g, T a, T b, T c, T y)                                    \
     {                                                                                              \
         return MUTATED(AD_OP_##name, k, T_(num_##name##_raw##k));                                  \
     }

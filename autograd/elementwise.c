@@ -6,6 +6,7 @@
 #define AD_PLAIN
 #include "elementwise.h"
 #include "algebra.h"
+#include "kernels.h"
 
 enum { TILE = 512 };
 
@@ -88,6 +89,7 @@ static void tiles_next(tiles *t)
 static ad_status elementwise_value(frame *f, block *b)
 {
     tiles t;
+    const kernels *set = kernels_of(f->context);
     for (tiles_begin(&t, f, b); t.walk.left; tiles_next(&t))
         for (int64_t i = 0; i < t.walk.count; i += TILE) {
             int64_t m = t.walk.count - i < TILE ? t.walk.count - i : TILE;
@@ -95,7 +97,7 @@ static ad_status elementwise_value(frame *f, block *b)
             for (int k = 0; k < t.n; k++)
                 x[k] = operand_tile(&t.operands[k], i, m, t.y.dtype);
             char *y = (char *)t.y.data + (size_t)(t.walk.offset[0] + i) * ad_dtype_size(t.y.dtype);
-            elementwise_ops[b->code].map[t.y.dtype](m, x[0], x[1], x[2], y);
+            kernels_map(set, b->code, t.y.dtype, m, x[0], x[1], x[2], y);
         }
     return AD_OK;
 }
@@ -104,6 +106,7 @@ static ad_status elementwise_value(frame *f, block *b)
 static void elementwise_cotangent(frame *f, const block *b, int k, const array *g, const array *out)
 {
     tiles t;
+    const kernels *set = kernels_of(f->context);
     for (tiles_begin(&t, f, b); t.walk.left; tiles_next(&t))
         for (int64_t i = 0; i < t.walk.count; i += TILE) {
             int64_t m = t.walk.count - i < TILE ? t.walk.count - i : TILE;
@@ -111,9 +114,8 @@ static void elementwise_cotangent(frame *f, const block *b, int k, const array *
             for (int j = 0; j < t.n; j++)
                 x[j] = operand_tile(&t.operands[j], i, m, t.y.dtype);
             size_t at = (size_t)(t.walk.offset[0] + i) * ad_dtype_size(t.y.dtype);
-            elementwise_ops[b->code].cotangent[t.y.dtype](k, m, (const char *)g->data + at, x[0],
-                                                          x[1], x[2], (const char *)t.y.data + at,
-                                                          (char *)out->data + at);
+            kernels_cotangent(set, b->code, k, t.y.dtype, m, (const char *)g->data + at, x[0], x[1],
+                              x[2], (const char *)t.y.data + at, (char *)out->data + at);
         }
 }
 

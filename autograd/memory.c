@@ -72,7 +72,7 @@ ad_context *ad_context_new(const ad_context_config *config)
         a.reserve = NULL;
     ad_context *context = a.allocate(a.user, sizeof *context);
     if (context)
-        *context = (ad_context){a, c->check_finite, c->checksum_borrowed};
+        *context = (ad_context){a, c->check_finite, c->checksum_borrowed, c->kernels};
     return context;
 }
 

@@ -6,6 +6,7 @@
 struct ad_context {
     ad_allocator allocator;
     bool check_finite, checksum_borrowed;
+    ad_kernels kernels; /* at most these */
 };
 
 /* the context itself, or the immutable default for NULL */

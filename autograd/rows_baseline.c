@@ -1,0 +1,6 @@
+/* rows_baseline.c - array loops for every processor of the architecture */
+#define KERNELS       kernels_baseline
+#define KERNELS_NAME  "baseline"
+#define KERNELS_BYTES 16
+#define AD_PLAIN
+#include "rows.inc"
