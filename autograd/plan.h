@@ -110,10 +110,10 @@ bool node_idle(const planner *q, uint32_t i);
 /* Is it computed when memory is bound, and not in every run? */
 bool node_once(const planner *q, uint32_t i);
 bool same_lines(const planner *q, uint32_t a, uint32_t b); /* dtype and shape */
-bool plan_groups(planner *q);                              /* fuse.c */
-bool plan_order(planner *q);                               /* order.c */
-bool plan_states(planner *q);                              /* place.c */
+bool plan_groups(planner *q);                              /* plan_fuse.c */
+bool plan_order(planner *q);                               /* plan_order.c */
+bool plan_states(planner *q);                              /* plan_place.c */
 bool plan_places(planner *q);
-bool plan_passes(planner *q); /* fuse.c */
+bool plan_passes(planner *q); /* plan_fuse.c */
 
 #endif

@@ -21,7 +21,7 @@ struct ad_program {
     int gradient_at; /* of a compiled one: the output that is the first input's gradient, or -1 */
     int n_gradients; /* and how many of them are gradients */
     struct routine *routine; /* of scalars, compiled: then the frame is empty */
-    plan *plan; /* NULL: node after node, each in a buffer of its own */
+    plan *plan;              /* NULL: node after node, each in a buffer of its own */
 };
 
 struct ad_workspace {
@@ -30,8 +30,8 @@ struct ad_workspace {
     frame frame;
     array *kept; /* outputs that a commit would write over: as they were before it; others have no
                     data */
-    double *x, *m, *out; /* of a routine: inputs, memory and outputs */
-    bound *passes; /* where there is a plan */
+    double *x, *m, *out;     /* of a routine: inputs, memory and outputs */
+    bound *passes;           /* where there is a plan */
     bound_product *products; /* c NULL: it does not lie so */
     const ad_tensor **at;    /* parameters when memory was bound */
     const void **memory_at;
@@ -43,6 +43,15 @@ struct ad_workspace {
     ad_status status; /* of its making */
     char error[400];
 };
+
+/* Memory for the result of node i, a copy of the program's: where the plan says, else its own. */
+bool workspace_place(ad_workspace *w, block *b, uint32_t i);
+/* Parameters are read where they are at the time of the run. */
+void workspace_bind_params(ad_workspace *w);
+bool plan_workspace(ad_workspace *w); /* what a plan needs beside the frame */
+/* Forward, by the plan if there is one and it holds; and the assignments. */
+ad_status plan_run(ad_workspace *w);
+ad_status plan_commit(ad_workspace *w);
 
 /* ad_program_capture with some of the passes of plan.h left out */
 ad_program *program_capture(ad_tape *t, int n_inputs, const ad_var *inputs, int n_outputs,

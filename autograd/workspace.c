@@ -10,8 +10,7 @@
 static const ad_workspace no_memory = {.status = AD_NO_MEMORY, .error = "workspace: out of memory"};
 static const ad_workspace no_program = {.status = AD_NULL, .error = "workspace: null program"};
 
-/* Memory for a result: where the plan says, else its own. */
-static bool place_result(ad_workspace *w, block *b, uint32_t i)
+bool workspace_place(ad_workspace *w, block *b, uint32_t i)
 {
     const plan *q = w->program->plan;
     b->out = array_of(NULL, b->out.dtype, b->out.rank, b->out.shape);
@@ -54,32 +53,10 @@ static bool copy_frame(ad_workspace *w)
         if (!tensor || copy->leaf == LEAF_CONSTANT || copy->leaf == LEAF_PARAMETER ||
             copy->op->is_view)
             continue;
-        if (!place_result(w, copy, i))
+        if (!workspace_place(w, copy, i))
             return false;
         if (copy->leaf == LEAF_INPUT)
             array_copy(&copy->out, &b->out);
-    }
-    return true;
-}
-
-/* What a plan needs beside the frame. */
-static bool make_passes(ad_workspace *w)
-{
-    const ad_program *p = w->program;
-    const plan *q = p->plan;
-    bound *next = w->passes = arena_take(&w->memory, (q->n_fused + 1) * sizeof *w->passes);
-    w->products = arena_zeros(&w->memory, (q->n_products + 1) * sizeof *w->products);
-    w->at = arena_zeros(&w->memory, (p->n_params + 1) * sizeof *w->at);
-    w->memory_at = arena_zeros(&w->memory, (p->n_params + 1) * sizeof *w->memory_at);
-    w->slots = arena_take(&w->memory, q->slots);
-    if (!next || !w->products || !w->at || !w->memory_at || !w->slots ||
-        !commit_reserve(&w->frame, q->n_commits, q->commits))
-        return false;
-    for (uint32_t k = 0; k < q->n_steps; k++) {
-        const plan_step *s = &q->steps[k];
-        if (s->pass &&
-            !bound_make(next++, s->pass, block_at(p->frame.nodes, s->from)->out.dtype, &w->memory))
-            return false;
     }
     return true;
 }
@@ -116,7 +93,7 @@ ad_workspace *ad_workspace_new(const ad_program *p)
     w->program = p;
     w->memory.context = w->scratch.context = p->context;
     if (p->routine ? !routine_workspace(w)
-                   : !copy_frame(w) || !keep_outputs(w) || (p->plan && !make_passes(w))) {
+                   : !copy_frame(w) || !keep_outputs(w) || (p->plan && !plan_workspace(w))) {
         w->status = AD_NO_MEMORY;
         snprintf(w->error, sizeof w->error, "workspace: out of memory");
     }
@@ -202,8 +179,7 @@ ad_status ad_workspace_set_scalar(ad_workspace *w, int k, double value)
     return AD_OK;
 }
 
-/* Parameters are read where they are at the time of the run. */
-static void bind_params(ad_workspace *w)
+void workspace_bind_params(ad_workspace *w)
 {
     for (uint32_t k = 0; k < w->program->n_params; k++) {
         block *b = block_at(w->frame.nodes, w->program->params[k]);
@@ -249,185 +225,6 @@ static double *read_adjoint(const ad_workspace *w, uint32_t i, double *out)
     return out + b->out.size;
 }
 
-/* ---- runs by plan ---- */
-
-static bool same_layout(const array *a, const array *b)
-{
-    for (int i = 0; i < a->rank; i++)
-        if (a->shape[i] != 1 && a->stride[i] != b->stride[i])
-            return false;
-    return true;
-}
-
-/* The bytes that an array lies in. */
-static void extent(const array *a, uintptr_t *from, uintptr_t *to)
-{
-    const int64_t bytes = (int64_t)ad_dtype_size(a->dtype);
-    *from = (uintptr_t)a->data;
-    *to = *from + (a->size ? (size_t)bytes : 0);
-    for (int i = 0; i < a->rank && a->size; i++) {
-        const int64_t far = (a->shape[i] - 1) * a->stride[i] * bytes;
-        *(far < 0 ? from : to) += (uintptr_t)far;
-    }
-}
-
-static bool overlap(const array *a, const array *b)
-{
-    uintptr_t from_a, to_a, from_b, to_b;
-    extent(a, &from_a, &to_a);
-    extent(b, &from_b, &to_b);
-    return from_a < to_b && from_b < to_a;
-}
-
-/* A plan counts on the layout that was captured, and on states that nobody else reads or writes. */
-static bool plan_holds(const ad_workspace *w)
-{
-    const ad_program *p = w->program;
-    for (uint32_t k = 0; k < p->n_params; k++) {
-        const block *now = block_at(w->frame.nodes, p->params[k]);
-        if (!same_layout(&now->out, &block_at(p->frame.nodes, p->params[k])->out))
-            return false;
-        for (uint32_t j = 0; j < p->plan->n_writes; j++)
-            if (p->plan->writes[j].state != p->params[k] &&
-                overlap(&now->out, &block_at(w->frame.nodes, p->plan->writes[j].state)->out))
-                return false;
-    }
-    return true;
-}
-
-/* Buffers of their own for all nodes, for good. */
-static ad_status give_up_plan(ad_workspace *w)
-{
-    w->plain = true;
-    for (uint32_t i = 0; i < w->frame.n; i++) {
-        block *b = block_at(w->frame.nodes, i);
-        if (b && node_op(&w->frame.nodes[i]) == CODE_TENSOR && b->leaf == LEAF_NONE &&
-            !b->op->is_view && !place_result(w, b, i)) {
-            w->plain = false;
-            return AD_NO_MEMORY;
-        }
-    }
-    return AD_OK;
-}
-
-static bool params_moved(const ad_workspace *w)
-{
-    for (uint32_t k = 0; k < w->program->n_params; k++) {
-        const block *b = block_at(w->frame.nodes, w->program->params[k]);
-        const ad_tensor *t = b->tensor ? b->tensor : b->param->value;
-        if (w->at[k] != t || w->memory_at[k] != t->view.data)
-            return true;
-    }
-    return false;
-}
-
-/* Runs what follows the first write to a state, but for the passes: it may need scratch memory, and
- * must not find in a run that there is none. Its results are nothing yet. */
-static ad_status rehearse(ad_workspace *w)
-{
-    const plan *q = w->program->plan;
-    const bound_product *product = w->products;
-    ad_status s = AD_OK;
-    for (uint32_t k = 0; !s && k < q->n_steps && !w->rehearsed; k++) {
-        const plan_step *at = &q->steps[k];
-        const bool lies = at->product && product++->c;
-        for (uint32_t i = at->from; k > q->first_write && !at->pass && !lies && !s && i < at->to;
-             i++)
-            if (block_at(w->frame.nodes, i))
-                s = sweep_range(&w->frame, i, i + 1);
-    }
-    w->rehearsed = !s;
-    return s;
-}
-
-static ad_status run_once(ad_workspace *w)
-{
-    const plan *q = w->program->plan;
-    ad_status s = AD_OK;
-    for (uint32_t k = 0; !s && k < q->n_once; k++)
-        s = sweep_range(&w->frame, q->once[k].from, q->once[k].to);
-    return s;
-}
-
-static void bind_steps(ad_workspace *w)
-{
-    const plan *q = w->program->plan;
-    bound *pass = w->passes;
-    bound_product *product = w->products;
-    for (const plan_step *at = q->steps, *end = at + q->n_steps; at < end; at++)
-        if (at->pass)
-            bound_arrays(pass++, &w->frame, w->slots);
-        else if (at->product &&
-                 !product_bind(&w->frame, block_at(w->frame.nodes, at->from), product++))
-            product[-1].c = NULL;
-}
-
-/* What depends on where things lie, and on nothing that changes from run to run. */
-static ad_status bind_memory(ad_workspace *w)
-{
-    const plan *q = w->program->plan;
-    frame *f = &w->frame;
-    bind_params(w);
-    if (!plan_holds(w))
-        return give_up_plan(w);
-    for (uint32_t k = 0; k < q->n_writes; k++)
-        block_at(f->nodes, q->writes[k].value)->out.data =
-            block_at(f->nodes, q->writes[k].state)->out.data;
-    ad_status s = run_once(w);
-    bind_steps(w);
-    if (!s)
-        s = rehearse(w);
-    for (uint32_t k = 0; !s && k < w->program->n_params; k++) {
-        const block *b = block_at(f->nodes, w->program->params[k]);
-        w->at[k] = b->tensor ? b->tensor : b->param->value;
-        w->memory_at[k] = b->out.data;
-    }
-    w->bound = !s;
-    return s;
-}
-
-static ad_status run_plan(ad_workspace *w)
-{
-    const plan *q = w->program->plan;
-    bound *pass = w->passes;
-    const bound_product *product = w->products;
-    ad_status s = AD_OK;
-    for (const plan_step *at = q->steps, *end = at + q->n_steps; !s && at < end; at++)
-        if (at->pass)
-            bound_run(pass++);
-        else if (at->product && product++->c)
-            product_run(product - 1);
-        else
-            s = sweep_range(&w->frame, at->from, at->to);
-    return s;
-}
-
-static ad_status run_forward(ad_workspace *w)
-{
-    w->frame.note[0] = 0;
-    if (w->program->plan && !w->plain && (!w->bound || params_moved(w))) {
-        ad_status s = bind_memory(w);
-        if (s)
-            return s;
-    }
-    if (w->program->plan && !w->plain)
-        return run_plan(w);
-    bind_params(w);
-    return sweep_forward(&w->frame, 0);
-}
-
-static ad_status commit(ad_workspace *w)
-{
-    const ad_program *p = w->program;
-    const plan *q = w->plain ? NULL : p->plan;
-    for (uint32_t k = 0; q && k < q->n_writes; k++) {
-        const block *state = block_at(w->frame.nodes, q->writes[k].state);
-        tensor_touch(state->tensor ? state->tensor : state->param->value);
-    }
-    return q ? frame_commit(&w->frame, q->n_commits, q->commits)
-             : frame_commit(&w->frame, p->n_assigns, p->assigns);
-}
-
 static ad_status backward_pass(ad_workspace *w)
 {
     frame *f = &w->frame;
@@ -454,7 +251,7 @@ ad_status ad_run(ad_workspace *w, const double *x, double *out)
     if (x)
         set_inputs(w, x);
     f->failed_node = NO_NODE;
-    ad_status s = run_forward(w);
+    ad_status s = plan_run(w);
     if (!s && (p->flags & AD_GRADIENT))
         s = backward_pass(w);
     for (uint32_t k = 0; !s && out && k < p->n_outputs; k++) {
@@ -473,7 +270,7 @@ ad_status ad_run(ad_workspace *w, const double *x, double *out)
             array_copy(&w->kept[k], &y);
         }
     if (!s && p->n_assigns)
-        s = commit(w);
+        s = plan_commit(w);
     f->step++;
     w->ran = !s;
     return s ? run_failed(w, s) : AD_OK;

@@ -1,10 +1,10 @@
-/* order.c - the order in which a program's nodes run
+/* plan_order.c - the order in which a program's nodes run
  *
- * Nodes that run together (fuse.c) are one unit here. A unit runs when all that it reads is there;
- * of those that could run, the one that was recorded first does, so that the order is the recorded
- * one but for what moved into a group. What is assigned to a state is computed at once when nobody
- * needs the state's old value any more, while what it is computed from is still in cache, and its
- * memory can be used again; as long as somebody does, it waits. */
+ * Nodes that run together (plan_fuse.c) are one unit here. A unit runs when all that it reads is
+ * there; of those that could run, the one that was recorded first does, so that the order is the
+ * recorded one but for what moved into a group. What is assigned to a state is computed at once
+ * when nobody needs the state's old value any more, while what it is computed from is still in
+ * cache, and its memory can be used again; as long as somebody does, it waits. */
 #define AD_PLAIN
 #include "program.h"
 

@@ -1,4 +1,4 @@
-/* fuse.c - which elementwise nodes run together, and the passes they become
+/* plan_fuse.c - which elementwise nodes run together, and the passes they become
  *
  * Nodes of one shape that read one another go through memory together, a tile at a time, and what
  * only they read never reaches memory. Each node has a level, which rises wherever a value has to

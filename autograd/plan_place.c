@@ -1,5 +1,5 @@
-/* place.c - where results are kept: in the state they are assigned to, or in a pool of memory that
- * is used again when its last reader has run */
+/* plan_place.c - where results are kept: in the state they are assigned to, or in a pool of memory
+ * that is used again when its last reader has run */
 #define AD_PLAIN
 #include "program.h"
 #include <string.h>

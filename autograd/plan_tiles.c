@@ -1,4 +1,4 @@
-/* tiles.c - elementwise nodes that go through memory together, a tile at a time
+/* plan_tiles.c - elementwise nodes that go through memory together, a tile at a time
  *
  * All lanes of a pass are seen in the shape of its results, and axes that lie behind one another in
  * all of them are merged; what is left is a stack of panels, rows of one length. A tile is part of
