@@ -28,7 +28,7 @@ static bool reduce_power(code *k, instr *at, double b)
 
 static bool reduce(code *k, instr *at)
 {
-    double a, b;
+    double a = 0, b = 0;
     const bool constant_a = code_is_constant(k, at->a, &a),
                constant_b = code_arity(at) > 1 && code_is_constant(k, at->b, &b);
     switch (at->op) {

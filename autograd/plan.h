@@ -67,6 +67,7 @@ typedef struct lane {
 
 typedef struct bound { /* a pass over the arrays of a workspace */
     const fused *pass;
+    const struct kernels *kernels;
     ad_dtype dtype;
     int rank; /* of the axes, merged where they lie behind one another in all lanes */
     int64_t shape[AD_MAX_RANK], tile_rows;

@@ -6,7 +6,7 @@
  * results. An operand that does not lie so is brought into a buffer: a number or a short row once
  * for many tiles, anything else tile by tile. */
 #define AD_PLAIN
-#include "algebra.h"
+#include "kernels.h"
 #include "program.h"
 #include <string.h>
 
@@ -92,6 +92,7 @@ void bound_arrays(bound *b, const frame *f, char *scratch)
     const uint32_t n = p->n_in + p->n_out;
     const size_t bytes = TILE * ad_dtype_size(b->dtype) + SKEW;
     const array y = frame_array(f, p->nodes[p->n_in]);
+    b->kernels = kernels_of(f->context);
     b->rank = y.rank;
     memcpy(b->shape, y.shape, sizeof b->shape);
     for (uint32_t k = 0; k < n; k++) {
@@ -172,8 +173,8 @@ static void run_tile(bound *b, int64_t r, int64_t rows, int64_t c, int64_t count
     for (uint32_t k = p->n_in; k < n; k++)
         b->at[k] = (void *)(uintptr_t)element(&b->lanes[k], r * b->shape[b->rank - 1] + c);
     for (const fused_op *op = p->ops, *end = op + p->n_ops; op < end; op++)
-        elementwise_ops[op->code].map[b->dtype](m, b->at[op->x[0]], b->at[op->x[1]],
-                                                b->at[op->x[2]], b->at[op->y]);
+        kernels_map(b->kernels, op->code, b->dtype, m, b->at[op->x[0]], b->at[op->x[1]],
+                    b->at[op->x[2]], b->at[op->y]);
     for (uint32_t k = 0; k < p->n_stores; k++)
         memcpy(b->at[p->stores[k].to], b->at[p->stores[k].from],
                (size_t)m * ad_dtype_size(b->dtype));
