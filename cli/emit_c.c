@@ -28,6 +28,7 @@ typedef struct emitter {
     int *number;       /* v1, v2 ... from 1; 0: it is not needed */
     bool *flows, *got; /* does an input stand behind it? has it an adjoint? */
     bool *needed;      /* functions, by operation */
+    int writing;       /* whose function is written now: its own name there is the C library's */
     buffer code, functions;
     char *wrong;
 } emitter;
@@ -141,7 +142,7 @@ static bool need_function(emitter *m, int op);
 static bool put_function(emitter *m, buffer *to, const char *word)
 {
     const int op = find_op(word);
-    if (op >= 0 && !is_library(op)) {
+    if (op >= 0 && !is_library(op) && op != m->writing) {
         put(to, m->name);
         put(to, "_");
         put(to, word);
@@ -319,7 +320,10 @@ static bool need_function(emitter *m, int op)
     if (strstr(info->value, "ad_special_"))
         return complain(m->wrong, "--emit c: the C library does not have %s with its derivatives",
                         info->name);
+    const int outer = m->writing;
+    m->writing = op;
     bool good = put_value(m, &body, info->value, &own);
+    m->writing = outer;
     put(&m->functions, "/* ");
     put(&m->functions, info->doc);
     put(&m->functions, " */\nstatic double ");
@@ -536,7 +540,7 @@ static bool record(emitter *m, const ad_expression *e, ad_env *env)
 
 bool emit_c(const ad_expression *e, const char *name, FILE *to, char wrong[TRACE_WRONG])
 {
-    emitter m = {.name = name, .tape = ad_tape_new(NULL), .wrong = wrong};
+    emitter m = {.name = name, .tape = ad_tape_new(NULL), .writing = -1, .wrong = wrong};
     ad_env *env = ad_env_new(m.tape);
     bool good = env ? record(&m, e, env) : complain(wrong, "out of memory");
     if (good) {
