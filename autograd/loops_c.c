@@ -127,7 +127,9 @@ static void write_index(const writer *w, const line *at, int j)
 {
     for (uint32_t level = at->depth; level-- > 0;) {
         const int32_t by = step_of(w, at, level, j);
-        if (by)
+        if (by == 1)
+            fprintf(w->to, "i%u + ", at->depth - 1 - level);
+        else if (by)
             fprintf(w->to, "%ld*i%u + ", (long)by, at->depth - 1 - level);
     }
     fprintf(w->to, "%u", AT_INDEX(at->at[j]));
