@@ -123,9 +123,12 @@ typedef struct ad_context_config {
     bool check_finite;      /* every operation is checked: the first NaN or infinity is an error */
     bool checksum_borrowed; /* replays also detect raw writes to borrowed tensors */
     ad_kernels kernels;     /* the instruction sets that may be used */
+    int threads; /* that large operations may use, the caller's among them; 0 and 1: no others.
+                  * Results do not depend on it. */
 } ad_context_config;
 
-/* A context; NULL when out of memory. It must outlive what is made with it. Wherever a context is
+/* A context; NULL when out of memory. It must outlive what is made with it. Threads that the system
+ * refuses are done without. Wherever a context is
  * asked for, NULL means the default: malloc, no checks. */
 AD_API ad_context *ad_context_new(const ad_context_config *config);
 AD_API void ad_context_free(ad_context *context);

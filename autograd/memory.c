@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #endif
 #include "memory.h"
+#include "pool.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,15 +72,20 @@ ad_context *ad_context_new(const ad_context_config *config)
     if (!a.reserve || !a.commit || !a.unreserve)
         a.reserve = NULL;
     ad_context *context = a.allocate(a.user, sizeof *context);
-    if (context)
-        *context = (ad_context){a, c->check_finite, c->checksum_borrowed, c->kernels};
-    return context;
+    if (!context)
+        return NULL;
+    *context = (ad_context){a, c->check_finite, c->checksum_borrowed, c->kernels, NULL};
+    if (c->threads < 2 || (context->pool = pool_new(&a, c->threads)))
+        return context;
+    a.release(a.user, context, sizeof *context);
+    return NULL;
 }
 
 void ad_context_free(ad_context *context)
 {
     if (context) {
         ad_allocator a = context->allocator;
+        pool_free(context->pool);
         a.release(a.user, context, sizeof *context);
     }
 }
