@@ -221,6 +221,14 @@ typedef struct ad_mark {
 /* A tape; never NULL: out of memory gives a dead tape, on which every operation reports
  * AD_NO_MEMORY. */
 AD_API ad_tape *ad_tape_new(const ad_context *context);
+/* A tape for more operations than fit into memory: nodes and source lines go to a file in `folder`,
+ * without a name and gone with the tape or the process, as they are recorded, and ad_backward reads
+ * them backwards. About `bytes` of memory are used for that (0: 256 MiB); what tensors hold, and
+ * adjoints where they are not zero, come on top. A folder that cannot be used is the tape's first
+ * error (AD_BAD_ARGUMENT), after which ad_reset makes it a tape in memory; a full disk is an error
+ * where it is met (AD_NO_MEMORY). Replays other than backward passes read the file as the system
+ * does, and ad_backward_keep has all adjoints in memory. */
+AD_API ad_tape *ad_tape_new_in(const ad_context *context, const char *folder, int64_t bytes);
 AD_API void ad_tape_free(ad_tape *tape);
 /* Removes all nodes, and the error; keeps the memory. O(1) in the number of nodes. */
 AD_API void ad_reset(ad_tape *tape);

@@ -9,6 +9,7 @@
 #include "algebra.h"
 #include "leaf.h"
 #include "special.h"
+#include "spill.h"
 #include <string.h>
 
 #define T        double
@@ -225,6 +226,48 @@ static ad_status sweep_plain(frame *f, uint32_t top, uint32_t bottom)
     return s;
 }
 
+/* The same from a tape on disk: nodes are read ahead, and let go when they have been passed, and so
+ * are adjoints, which are all zero then where there are no inputs. */
+static ad_status sweep_tape(ad_tape *t, uint32_t top, uint32_t bottom)
+{
+    frame *f = &t->frame;
+    const struct spill *file = t->node_pages.spill;
+    if (!file)
+        return sweep_plain(f, top, bottom);
+    const uint32_t piece = (uint32_t)(spill_piece(file) / sizeof(node));
+    const char *base = t->adjoint_pages.base;
+    uint32_t last = top, first, input = f->last_input;
+    ad_status s = AD_OK;
+    while (input != NO_NODE && input > top)
+        input = node_a(&f->nodes[input]);
+    do {
+        first = last / piece * piece > bottom ? last / piece * piece : bottom;
+        const uint32_t ahead = first > 2 * piece ? first - 2 * piece : 0;
+        spill_fetch(file, ahead * sizeof(node), first * sizeof(node));
+        s = sweep(f, last, first, false, false);
+        bool inputs = false;
+        for (; input != NO_NODE && input >= first; inputs = true)
+            input = node_a(&f->nodes[input]);
+        const size_t at = (size_t)((const char *)(f->adjoints + first) - base);
+        if (!s && !inputs)
+            pages_discard(t->context, &t->adjoint_pages, at,
+                          at + (size_t)(last - first + 1) * sizeof(double));
+        spill_release(file, first * sizeof(node), ((size_t)last + 1) * sizeof(node));
+        last = first - 1;
+    } while (!s && first > bottom);
+    frame_end_pass(f, top, s != AD_OK);
+    return s;
+}
+
+/* Before a pass that begins anew, without touching what has no memory. */
+static void forget_adjoints(ad_tape *t)
+{
+    frame *f = &t->frame;
+    if (t->node_pages.spill &&
+        pages_discard(t->context, &t->adjoint_pages, 0, t->adjoint_pages.committed))
+        f->dirty = f->stale_to = 0;
+}
+
 ad_status sweep_backward(frame *f, uint32_t top, bool keep)
 {
     f->note[0] = 0;
@@ -277,12 +320,12 @@ static ad_status sweep_retaining(ad_tape *t, uint32_t top)
     const uint32_t n = k;
     for (; !s && k > 0; k--) { /* nodes above all[k-1], then that one */
         uint32_t stop = all[k - 1];
-        s = sweep_plain(f, top, stop + 1);
+        s = sweep_tape(t, top, stop + 1);
         kept[k - 1] = f->adjoints[stop];
         top = stop;
     }
     if (!s)
-        s = sweep_plain(f, top, 0);
+        s = sweep_tape(t, top, 0);
     for (uint32_t j = 0; !s && j < n; j++)
         f->adjoints[all[j]] = kept[j];
     if (n)
@@ -326,6 +369,8 @@ static ad_status backward(ad_tape *t, int n, const ad_var *y, const double *cons
             f->adjoints[all[k]] = 0;
     }
     t->kept = false;
+    if (!accumulate)
+        forget_adjoints(t);
     f->n = t->head.n;
     f->last_input = t->head.last_input;
     if (f->last_leaf != NO_NODE) {
@@ -344,7 +389,9 @@ static ad_status backward(ad_tape *t, int n, const ad_var *y, const double *cons
         }
         top = i > top ? i : top;
     }
-    ad_status s = t->n_retained && !keep ? sweep_retaining(t, top) : sweep_backward(f, top, keep);
+    ad_status s = keep            ? sweep_backward(f, top, true)
+                  : t->n_retained ? sweep_retaining(t, top)
+                                  : sweep_tape(t, top, 0);
     t->kept = keep || s;
     t->head.swept = t->head.n;
     t->swept_top = top + 1;
@@ -403,13 +450,14 @@ ad_status ad_backward(ad_var y)
         frame *f = &t->frame;
         if (t->head.n > f->room && !tape_adjoints(t))
             return t->status;
+        forget_adjoints(t);
         f->n = t->head.n;
         f->last_input = t->head.last_input;
         frame_begin_pass(f, !t->head.swept);
         f->adjoints[i] += 1;
         t->head.swept = t->head.n;
         t->swept_top = i + 1;
-        ad_status s = sweep_plain(f, i, 0);
+        ad_status s = sweep_tape(t, i, 0);
         t->kept = s != AD_OK;
         frame_report(t, s, "backward");
         return s;

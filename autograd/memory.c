@@ -7,9 +7,11 @@
 #define _DEFAULT_SOURCE
 #define HAVE_PAGES 1
 #include <sys/mman.h>
+#include <unistd.h>
 #endif
 #include "memory.h"
 #include "pool.h"
+#include "spill.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -229,7 +231,7 @@ static bool pages_move(const ad_context *context, pages *p, size_t bytes)
         else
             m->release(m->user, p->base, p->committed);
     }
-    *p = (pages){fresh, 0, bytes};
+    *p = (pages){fresh, 0, bytes, NULL};
     return true;
 }
 
@@ -241,6 +243,10 @@ bool pages_grow(const ad_context *context, pages *p, size_t need, size_t most)
         return true;
     if (need > most)
         return false;
+    if (p->spill) {
+        p->base = spill_base(p->spill);
+        return spill_grow(p->spill, need, &p->committed);
+    }
     size_t bytes = p->committed ? 2 * p->committed : STEP;
     while (bytes < need)
         bytes *= 2;
@@ -267,10 +273,25 @@ void pages_clear(const ad_context *context, pages *p, size_t from)
         memset((char *)p->base + from, 0, p->committed - from);
 }
 
+bool pages_discard(const ad_context *context, const pages *p, size_t from, size_t to)
+{
+#if defined(HAVE_PAGES) && defined(__linux__)
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    from = (from + page - 1) / page * page;
+    to = to / page * page;
+    if (p->reserved && context->allocator.commit == default_commit)
+        return from >= to || madvise((char *)p->base + from, to - from, MADV_DONTNEED) == 0;
+#endif
+    (void)context, (void)p, (void)from, (void)to;
+    return false;
+}
+
 void pages_free(const ad_context *context, pages *p)
 {
     const ad_allocator *m = &context->allocator;
-    if (p->base && p->reserved)
+    if (p->spill)
+        spill_free(context, p->spill);
+    else if (p->base && p->reserved)
         m->unreserve(m->user, p->base, p->reserved);
     else if (p->base)
         m->release(m->user, p->base, p->committed);

@@ -53,6 +53,7 @@ void arena_free(arena *a);
 typedef struct pages {
     void *base;
     size_t reserved, committed; /* bytes; reserved = 0: from allocate */
+    struct spill *spill;        /* in a file; NULL: in memory */
 } pages;
 
 /* Makes room for `need` bytes, of `most` at most; false when out of memory (nothing has changed).
@@ -60,6 +61,9 @@ typedef struct pages {
 bool pages_grow(const ad_context *context, pages *p, size_t need, size_t most);
 /* Zeroes what was added since `from` bytes were committed. */
 void pages_clear(const ad_context *context, pages *p, size_t from);
+/* Zeroes bytes by giving their memory back; false, and nothing done, where that cannot be. Bytes
+ * that share a page with others stay as they are: they should be zero already. */
+bool pages_discard(const ad_context *context, const pages *p, size_t from, size_t to);
 void pages_free(const ad_context *context, pages *p);
 
 #endif

@@ -14,7 +14,9 @@
 #include "tape.h"
 #include "algebra.h"
 #include "leaf.h"
+#include "spill.h"
 #include "tensor.h"
+#include <errno.h>
 #include <string.h>
 
 const ad_head_ ad_constant_head_ = {0};
@@ -24,7 +26,8 @@ static const ad_tape dead_tape = {.status = AD_NO_MEMORY, .error = "ad_tape_new:
 
 static bool dead(const ad_tape *t) { return t == &dead_tape; }
 
-ad_tape *ad_tape_new(const ad_context *context)
+/* a tape without room for nodes */
+static ad_tape *tape_new(const ad_context *context)
 {
     const ad_context *c = context_or_default(context);
     ad_tape *t = memory_take(c, sizeof *t);
@@ -38,8 +41,55 @@ ad_tape *ad_tape_new(const ad_context *context)
                        .failed_node = NO_NODE};
     t->head.epoch = 1;
     t->head.last_input = t->frame.last_input = NO_NODE;
-    tape_room(t, 1); /* a failure is the tape's first error */
     return t;
+}
+
+ad_tape *ad_tape_new(const ad_context *context)
+{
+    ad_tape *t = tape_new(context);
+    if (!dead(t))
+        tape_room(t, 1); /* a failure is the tape's first error */
+    return t;
+}
+
+enum { NODE_SHARE = 3, SHARES = 4 }; /* of the memory of a tape on disk; the rest is for sites */
+
+ad_tape *ad_tape_new_in(const ad_context *context, const char *folder, int64_t bytes)
+{
+    ad_tape *t = tape_new(context);
+    if (dead(t))
+        return t;
+    const size_t resident = (bytes > 0 ? (size_t)bytes : (size_t)1 << 28) / SHARES;
+    int error = 0;
+    if (!folder) {
+        tape_fail(t, AD_NULL, NULL, "tape: null folder");
+        return t;
+    }
+    t->node_pages.spill = spill_new(t->context, folder, (size_t)AD_MAX_NODES * sizeof(node),
+                                    NODE_SHARE * resident, &error);
+    if (t->node_pages.spill)
+        t->site_pages.spill =
+            spill_new(t->context, folder, (size_t)AD_MAX_NODES * 2 * sizeof(ad_site_),
+                      (SHARES - NODE_SHARE) * resident, &error);
+    if (!t->site_pages.spill)
+        tape_fail(t, error == ENOMEM || error == ENOSPC ? AD_NO_MEMORY : AD_BAD_ARGUMENT, NULL,
+                  "tape: no file in %.200s: %s", folder,
+                  error ? strerror(error) : "not on this system");
+    else
+        tape_room(t, 1);
+    return t;
+}
+
+/* A tape on disk gives back what is not recorded any more: nobody waits for it to be read in. */
+static void shrink_files(ad_tape *t)
+{
+    if (!t->site_pages.spill)
+        return;
+    spill_shrink(t->node_pages.spill, t->head.n * sizeof(node), &t->node_pages.committed);
+    spill_shrink(t->site_pages.spill, t->head.n_sites * sizeof(ad_site_), &t->site_pages.committed);
+    t->room = 0;
+    if (t->status == AD_OK)
+        tape_room(t, 1);
 }
 
 void ad_tape_free(ad_tape *t)
@@ -300,6 +350,7 @@ void ad_reset(ad_tape *t)
     } else if (!new_epoch(t, 0)) {
         tape_fail(t, AD_NO_MEMORY, NULL, "reset: out of memory");
     }
+    shrink_files(t);
     if (!t->node_pages.base)
         tape_room(t, 1);
     else
@@ -384,6 +435,7 @@ ad_status ad_rewind(ad_tape *t, ad_mark mark)
                cut_memory(t, &points[t->n_marks - 1].mark);
     if (!new_epoch(t, mark.nodes) || !cut)
         tape_fail(t, AD_NO_MEMORY, NULL, "rewind: out of memory");
+    shrink_files(t);
     tape_sync(t);
     return t->status;
 }
