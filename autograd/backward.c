@@ -128,10 +128,12 @@ static ad_status sweep_special(frame *f, uint32_t i, bool keep)
 
 #if defined(__GNUC__)
 #define ALWAYS_INLINE __attribute__((always_inline)) inline
-#define UNREACHABLE   __builtin_unreachable()
+#define NOT_ZERO(g)                                                                                \
+    if ((g) == 0)                                                                                  \
+    __builtin_unreachable()
 #else
 #define ALWAYS_INLINE inline
-#define UNREACHABLE   break
+#define NOT_ZERO(g)   (void)0
 #endif
 
 #define FLOWS(text) (sizeof(#text) != sizeof("NO"))
@@ -140,43 +142,43 @@ static ad_status sweep_special(frame *f, uint32_t i, bool keep)
         const double d =                                                                           \
             magnitude ? elementwise_magnitude(AD_OP_##name, k, g, (const double[3]){a, b, c}, y)   \
                       : num_##name##_d##k##_f64(g, a, b, c, y);                                    \
-        if ((id) + 1 == i)                                                                         \
+        if ((id) == before)                                                                        \
             carry += d;                                                                            \
         else                                                                                       \
             adjoints[id] += d;                                                                     \
     }
 
+/* by its bits: no NaN to be thought of */
+static inline bool is_zero(double g)
+{
+    uint64_t bits;
+    memcpy(&bits, &g, sizeof bits);
+    return bits << 1 == 0;
+}
+
 /* keep: adjoints of all nodes stay; magnitude: sums of |contributions| */
 static ALWAYS_INLINE ad_status sweep(frame *f, uint32_t top, uint32_t bottom, const bool keep,
                                      const bool magnitude)
 {
-    const node *nodes = f->nodes;
-    double *adjoints = f->adjoints;
+    const node *const nodes = f->nodes, *n = nodes + top, *const end = nodes + bottom;
+    double *const adjoints = f->adjoints, *at = adjoints + top;
+    uint32_t before = top - 1; /* the number of the node before n */
     double carry = 0; /* what the node before gets from this one: not through memory, which takes as
                          long as the arithmetic */
-    for (uint32_t i = top + 1; i-- > bottom;) {
-        const node *n = &nodes[i];
+    if (bottom > top)
+        return AD_OK;
+    do {
         const unsigned code = node_op(n);
-        const double g = adjoints[i] + carry;
+        const double g = *at + carry;
         carry = 0;
         const uint32_t ia = node_a(n), ib = node_b(n);
-        if (code >= AD_OP_COUNT_) {
-            adjoints[i] = code == CODE_CONSTANT ? 0 : g;
-            if (code == CODE_INPUT) /* and those in a row with it */
-                i -= ib < i - bottom ? ib : i - bottom;
-            if (code == CODE_INPUT || code == CODE_CONSTANT)
-                continue;
-            ad_status s = sweep_special(f, i, keep);
-            if (s)
-                return s;
-            continue;
-        }
-        adjoints[i] = keep ? g : 0;
-        if (g == 0)
+        *at = keep ? g : 0;
+        if (is_zero(g) && code < AD_OP_COUNT_)
             continue;
         switch (code) {
 #define OP1(name, in, val, da, kink, doc)                                                          \
     case AD_OP_##name: {                                                                           \
+        NOT_ZERO(g);                                                                               \
         const double a = nodes[ia].u.value, b = 0, c = 0, y = n->u.value;                          \
         (void)a, (void)b, (void)c, (void)y;                                                        \
         if (FLOWS(da))                                                                             \
@@ -185,6 +187,7 @@ static ALWAYS_INLINE ad_status sweep(frame *f, uint32_t top, uint32_t bottom, co
     }
 #define OP2(name, in1, in2, val, da, db, kink, doc)                                                \
     case AD_OP_##name: {                                                                           \
+        NOT_ZERO(g);                                                                               \
         const double a = nodes[ia].u.value, b = nodes[ib].u.value, c = 0, y = n->u.value;          \
         (void)a, (void)b, (void)c, (void)y;                                                        \
         if (FLOWS(da))                                                                             \
@@ -195,6 +198,7 @@ static ALWAYS_INLINE ad_status sweep(frame *f, uint32_t top, uint32_t bottom, co
     }
 #define OP3(name, in1, in2, in3, val, da, db, dc, kink, doc)                                       \
     case AD_OP_##name: {                                                                           \
+        NOT_ZERO(g);                                                                               \
         const uint32_t ic = node_a(n - 1);                                                         \
         const double a = nodes[ia].u.value, b = nodes[ib].u.value, c = nodes[ic].u.value,          \
                      y = n->u.value;                                                               \
@@ -208,16 +212,27 @@ static ALWAYS_INLINE ad_status sweep(frame *f, uint32_t top, uint32_t bottom, co
         break;                                                                                     \
     }
 #include "ops.def"
-        default:
-            UNREACHABLE;
+        default: {
+            const uint32_t i = before + 1;
+            *at = code == CODE_CONSTANT ? 0 : g;
+            if (code == CODE_INPUT) { /* and those in a row with it */
+                const uint32_t row = ib < i - bottom ? ib : i - bottom;
+                n -= row, at -= row, before -= row;
+            } else if (code != CODE_CONSTANT) {
+                ad_status s = sweep_special(f, i, keep);
+                if (s)
+                    return s;
+            }
         }
-    }
+        }
+    } while (n != end && (n--, at--, before--, true));
     if (bottom)
         adjoints[bottom - 1] += carry;
     return AD_OK;
 }
 #undef SEND
 #undef FLOWS
+#undef NOT_ZERO
 
 static ad_status sweep_plain(frame *f, uint32_t top, uint32_t bottom)
 {
