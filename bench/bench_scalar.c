@@ -2,363 +2,199 @@
  *
  * Every case is done in several ways: recorded anew for each gradient, replayed, by a derivative
  * written by hand, by the plain function (which gives no gradient: the price of differentiation),
- * and by ADOL-C. The ways take turns, and their gradients are compared before anything is timed. */
-#include <math.h>
+ * and by peers. The table says who is compared with whom, and what was promised of it. */
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <tapegrad/ad.h>
-
 #include "bench.h"
-#include "scalar.h"
+#include "ways.h"
 
-enum { STEPS = 500000, PRODUCT = 1000000, ROSENBROCK = 100000 };
-
-static const problem problems[CASE_COUNT] = {
-    {CASE_SMALL, "x1*x2 + sin(x1)", 0, 2, 3, NULL},
-    {CASE_MLP, "MLP 64-64-64-1, tanh", 0, MLP_INPUTS,
-     2. * (2 * MLP_WIDTH * MLP_WIDTH + MLP_WIDTH) + 2 * MLP_WIDTH, NULL},
-    {CASE_CHAIN, "chain of 10^6 statements, sin and div", STEPS, 4, 5. * STEPS, NULL},
-    {CASE_ROTATION, "chain of 10^6 statements, add and mul", STEPS, 5, 6. * STEPS, NULL},
-    {CASE_ROSENBROCK, "Rosenbrock, 10^5 inputs", ROSENBROCK, ROSENBROCK, 8. * (ROSENBROCK - 1),
-     NULL},
-    {CASE_PRODUCT, "product of 10^6 inputs", PRODUCT, PRODUCT, PRODUCT - 1, NULL},
+enum {
+    SMALL = 1 << CASE_SMALL,
+    MLP = 1 << CASE_MLP,
+    CHAIN = 1 << CASE_CHAIN,
+    ALL = (1 << CASE_COUNT) - 1,
+    LARGE = ALL - SMALL, /* the five of many operations */
+    REPLAYS = SMALL + MLP + CHAIN,
+    BEST = WAYS, /* the better of CoDiPack and Adept */
 };
 
-static double *inputs_of(const problem *p)
-{
-    double *x = malloc(p->n * sizeof *x);
-    if (!x)
-        return NULL;
-    for (size_t i = 0; i < p->n; i++) {
-        double wave = sin(1 + 1.7 * (double)i); /* anything without a pattern */
-        x[i] = p->id == CASE_PRODUCT ? 1 + 1e-3 * wave : p->id == CASE_MLP ? .2 * wave : wave;
-    }
-    if (p->id == CASE_CHAIN) { /* swings, neither damped nor driven: derivatives stay near one */
-        x[0] = 1.1;
-        x[1] = .3;
-        x[2] = .02;
-        x[3] = 51;
-    }
-    if (p->id == CASE_ROTATION) {
-        x[2] = cos(.37);
-        x[3] = sin(.37);
-        x[4] = -x[3];
-    }
-    if (p->id == CASE_SMALL) {
-        x[0] = 2;
-        x[1] = 5;
-    }
-    return x;
-}
-
-/* ---- ways that take turns
- * ------------------------------------------------------------------------ */
-
-enum { RECORDED, SITES, DOTS, REPLAYED, HAND, PLAIN, ADOLC, ADOLC_REPLAYED, WAYS };
-
-struct turn {
-    const way *way;
-    void *state;
-    int repeats;  /* gradients a sample */
-    samples time; /* ns an operation */
+/* A peer for ours, in these cases; aim is promised in those of `promised`. Where `promised` has a
+ * case, a way that is not there is a line, too. */
+static const struct comparison {
+    const char *bench;
+    int ours, peer;
+    unsigned cases, promised;
+    double aim;
+} comparisons[] = {
+    {"scalar", RECORDED, ADOLC, ALL, CHAIN | MLP, .3},
+    {"scalar", RECORDED, BEST, LARGE, LARGE, .8},
+    {"scalar", RECORDED, CODIPACK, SMALL, 0, 0},
+    {"scalar", RECORDED, ADEPT, SMALL, 0, 0},
+    {"scalar", RECORDED, HAND, ALL, SMALL, 2.5},
+    {"scalar", RECORDED, PLAIN, ALL, MLP, 12},
+    {"scalar", RECORDED, SITES, ALL, 0, 0},
+    {"scalar", RECORDED, RECORDING, LARGE, 0, 0},
+    {"scalar", FUSED, PLAIN, MLP, MLP, 1.5},
+    {"scalar", FUSED, HAND, MLP, 0, 0},
+    {"replay", REPLAYED, HAND, REPLAYS, 0, 0},
+    {"replay", REPLAYED, RECORDED, REPLAYS, 0, 0},
+    {"replay", REPLAYED, ADOLC_REPLAYED, REPLAYS, 0, 0},
+    {"replay", REPLAYED, CASADI, SMALL | MLP, 0, 0},
+    {"replay", REPLAYED, JAX, REPLAYS, 0, 0},
+    {"replay", REPLAYED, TORCH, SMALL | MLP, 0, 0},
+    {"replay", OPTIMISED, HAND, REPLAYS, MLP, 1.1},
+    {"replay", OPTIMISED, REPLAYED, REPLAYS, 0, 0},
+    {"replay", OPTIMISED, CASADI, SMALL | MLP, 0, 0},
+    {"replay", OPTIMISED, JAX, REPLAYS, 0, 0},
+    {"replay", NATIVE, HAND, SMALL | MLP, SMALL, 1.1},
+    {"replay", NATIVE, CASADI_C, SMALL | MLP, 0, 0},
 };
 
-/* Gradients a sample, at inputs that change a little, so that nothing is computed once for all. */
-static double sample(struct turn *t, const problem *p, double *x, double *out)
+enum { COMPARISONS = sizeof comparisons / sizeof *comparisons };
+
+static const samples *time_of(const race *r, int id)
 {
-    double kept = x[0], start = seconds_now();
-    for (int i = 0; i < t->repeats; i++) {
-        x[0] = kept + 1e-9 * i;
-        t->way->gradient(t->state, x, out);
+    if (id != BEST)
+        return &r->time[id];
+    const samples *a = &r->time[CODIPACK], *b = &r->time[ADEPT];
+    return a->n == 0 || (b->n > 0 && samples_median(b) < samples_median(a)) ? b : a;
+}
+
+static const char *name_of(const race *r, int id, char name[64])
+{
+    if (id != BEST)
+        return way_name((enum way_id)id);
+    const samples *best = time_of(r, id);
+    snprintf(name, 64, "better of CoDiPack and Adept%s",
+             best->n == 0                 ? ""
+             : best == &r->time[CODIPACK] ? ": CoDiPack"
+                                          : ": Adept");
+    return name;
+}
+
+static void report_comparison(const options *o, const struct comparison *c, const problem *p,
+                              const race *r)
+{
+    char name[64];
+    const bool promised = c->promised >> p->id & 1;
+    if (!(c->cases >> p->id & 1) || (r->time[c->ours].n == 0 && !promised))
+        return;
+    report(o, &(result){.bench = c->bench,
+                        .name = p->name,
+                        .unit = "ns/op",
+                        .ours_name = way_name((enum way_id)c->ours),
+                        .peer_name = name_of(r, c->peer, name),
+                        .ours = &r->time[c->ours],
+                        .peer = time_of(r, c->peer),
+                        .aim = promised ? c->aim : 0});
+}
+
+/* The ways that the wanted comparisons of a case need. */
+static unsigned ways_for(const options *o, const problem *p)
+{
+    unsigned ways = wanted(o, "memory", p->name) ? 1u << RECORDED | 1u << ADOLC : 0;
+    for (int i = 0; i < COMPARISONS; i++) {
+        const struct comparison *c = &comparisons[i];
+        if (!(c->cases >> p->id & 1) || !wanted(o, c->bench, p->name))
+            continue;
+        ways |= 1u << c->ours;
+        ways |= c->peer == BEST ? 1u << CODIPACK | 1u << ADEPT : 1u << c->peer;
     }
-    double elapsed = seconds_now() - start;
-    x[0] = kept;
-    return elapsed / t->repeats / p->operations * 1e9;
+    return ways;
 }
 
-static void begin(struct turn *t, const way *how, const problem *p)
+static void report_bytes(const options *o, const problem *p, const race *r)
 {
-    *t = (struct turn){.way = how};
-    if (how)
-        t->state = how->start(p);
-    if (how && !t->state)
-        complain("%s: %s could not start", p->name, how->name);
+    static const int peers[] = {ADOLC, CODIPACK, ADEPT};
+    const samples promised = {1, {24}};
+    result line = {.bench = "memory",
+                   .name = p->name,
+                   .unit = "bytes/op",
+                   .peer_name = "promised",
+                   .ours = &r->bytes[RECORDED],
+                   .peer = &promised,
+                   .aim = 1};
+    report(o, &line);
+    line.aim = 0;
+    for (int i = 0; i < 3; i++) {
+        line.peer_name = way_name((enum way_id)peers[i]);
+        line.peer = &r->bytes[peers[i]];
+        if (line.peer->n > 0)
+            report(o, &line);
+    }
 }
 
-/* The first gradient, compared with that by hand; then how many make a sample of some milliseconds.
+/* ---- what a program costs before its first run ------------------------------------------------
  */
-static void check(struct turn *t, const problem *p, double *x, double *out, const double *want,
-                  double least)
+
+static double prepare(void *state, int repeats)
 {
-    size_t n = t->way == &way_plain ? 0 : p->n;
-    double scale = 0, worst = 0;
-    t->repeats = 1;
-    sample(t, p, x, out);
-    for (size_t i = 0; i <= n; i++) {
-        scale = fmax(scale, fabs(want[i]));
-        double off = fabs(out[i] - want[i]);
-        worst = off <= worst ? worst : off; /* NaN stays */
+    double sum = 0;
+    for (int i = 0; i < repeats; i++)
+        sum += 1e-6 * entrant_number(state, "prepare");
+    return sum / repeats;
+}
+
+/* Recording, capture and workspace (and compiling), beside one recorded gradient. */
+static void run_preparation(const options *o, const schedule *s)
+{
+    static const int programs[] = {REPLAYED, OPTIMISED, NATIVE};
+    const problem *p = scalar_problem(CASE_MLP);
+    if (!wanted(o, "program", p->name))
+        return;
+    entrant entrants[4];
+    turn turns[4] = {{0}};
+    for (int i = 0; i < 4; i++) {
+        entrant_begin(&entrants[i], i < 3 ? (enum way_id)programs[i] : RECORDED, p, o->directory);
+        if (entrants[i].c)
+            turns[i] = (turn){i < 3 ? prepare : entrant_seconds, &entrants[i], 1e-3, 1, {0}};
     }
-    if (!(worst <= 1e-7 * scale))
-        complain("%s: %s: off by %g where gradients are up to %g", p->name, t->way->name, worst,
-                 scale);
-    double once = sample(t, p, x, out) * p->operations * 1e-9;
-    t->repeats = once > 0 && once < least ? (int)ceil(least / once) : 1;
-}
-
-struct outcome {
-    bool present[WAYS];
-    samples time[WAYS];
-    samples bytes, bytes_adolc;
-};
-
-static bool is_replay(int w) { return w == REPLAYED || w == ADOLC_REPLAYED; }
-
-/* Times all ways of a case, in turn. */
-static void run_case(const options *o, const problem *of, bool replay, struct outcome *outcome)
-{
-    const way *const ways[WAYS] = {&way_recorded,
-                                   &way_recorded_with_sites,
-                                   of->id == CASE_MLP ? &way_dots : NULL,
-                                   &way_replayed,
-                                   &way_hand,
-                                   &way_plain,
-                                   peer_adolc_recorded(),
-                                   peer_adolc_replayed()};
-    double *x = inputs_of(of), *out = calloc(of->n + 1, sizeof *out),
-           *want = calloc(of->n + 1, sizeof *want);
-    problem p = *of;
-    p.x = x;
-    struct turn turns[WAYS] = {{0}};
-    if (!x || !out || !want) {
-        complain("%s: out of memory", p.name);
-        goto done;
+    take_turns("program", s, 4, turns);
+    const samples promised = {1, {2}};
+    for (int i = 0; i < 3; i++) {
+        result r = {.bench = "program",
+                    .name = p->name,
+                    .unit = "ms",
+                    .ours_name = way_name((enum way_id)programs[i]),
+                    .peer_name = "one recorded gradient",
+                    .ours = &turns[i].time,
+                    .peer = &turns[3].time};
+        if (turns[i].time.n > 0)
+            report(o, &r);
+        r.peer_name = "promised";
+        r.peer = &promised;
+        r.aim = 1;
+        if (programs[i] == OPTIMISED)
+            report(o, &r);
     }
-    for (int w = 0; w < WAYS; w++)
-        if (replay || !is_replay(w))
-            begin(&turns[w], ways[w], &p);
-    if (turns[HAND].state)
-        turns[HAND].way->gradient(turns[HAND].state, x, want);
-    for (int w = 0; w < WAYS; w++)
-        if (turns[w].state) {
-            progress("%s: %s", p.name, turns[w].way->name);
-            check(&turns[w], &p, x, out, want, o->quick ? .008 : .02);
-        }
-    int rounds = o->quick ? 15 : 31;
-    for (int r = 0; r < rounds; r++) {
-        progress("%s: round %d of %d", p.name, r + 1, rounds);
-        for (int w = 0; w < WAYS; w++)
-            if (turns[w].state)
-                samples_add(&turns[w].time, sample(&turns[w], &p, x, out));
-    }
-    for (int w = 0; w < WAYS; w++) {
-        outcome->present[w] = turns[w].state;
-        outcome->time[w] = turns[w].time;
-    }
-    if (turns[RECORDED].state)
-        samples_add(&outcome->bytes, way_recorded.bytes(turns[RECORDED].state) / p.operations);
-    if (turns[ADOLC].state)
-        samples_add(&outcome->bytes_adolc,
-                    turns[ADOLC].way->bytes(turns[ADOLC].state) / p.operations);
-done:
-    for (int w = 0; w < WAYS; w++)
-        if (turns[w].state)
-            turns[w].way->finish(turns[w].state);
-    free(x);
-    free(out);
-    free(want);
-}
-
-static void report_against(const options *o, const char *bench, const problem *p,
-                           const struct outcome *outcome, int ours, int peer, const char *peer_name,
-                           double aim)
-{
-    report(o, &(result){bench, p->name, "ns/op", peer_name, &outcome->time[ours],
-                        outcome->present[peer] ? &outcome->time[peer] : NULL, aim});
-}
-
-static void report_recorded(const options *o, const problem *p, const struct outcome *outcome)
-{
-    bool against_adolc = p->id == CASE_CHAIN || p->id == CASE_MLP;
-    report_against(o, "scalar", p, outcome, RECORDED, ADOLC, "ADOL-C", against_adolc ? .4 : 0);
-    report_against(o, "scalar", p, outcome, RECORDED, HAND, way_hand.name,
-                   p->id == CASE_SMALL ? 3.5 : 0);
-    report_against(o, "scalar", p, outcome, RECORDED, PLAIN, way_plain.name,
-                   p->id == CASE_MLP ? 20 : 0);
-    report_against(o, "scalar", p, outcome, RECORDED, SITES, way_recorded_with_sites.name, 0);
-    if (p->id == CASE_MLP)
-        report(o, &(result){"scalar", "MLP 64-64-64-1, ad_dot_add_n", "ns/op", way_plain.name,
-                            &outcome->time[DOTS], &outcome->time[PLAIN], 1.5});
-}
-
-static void report_bytes(const options *o, const problem *p, const struct outcome *outcome)
-{
-    const samples promised = {1, {32}};
-    report(o, &(result){"memory", p->name, "bytes/op", "promised", &outcome->bytes, &promised, 1});
-    report(o, &(result){"memory", p->name, "bytes/op", "ADOL-C", &outcome->bytes,
-                        outcome->present[ADOLC] ? &outcome->bytes_adolc : NULL, 0});
-}
-
-static void report_replayed(const options *o, const problem *p, const struct outcome *outcome)
-{
-    double aim = p->id == CASE_SMALL ? 3.5 : p->id == CASE_MLP ? 15 : 0;
-    report_against(o, "replay", p, outcome, REPLAYED, HAND, way_hand.name, aim);
-    report_against(o, "replay", p, outcome, REPLAYED, PLAIN, way_plain.name, 0);
-    report_against(o, "replay", p, outcome, REPLAYED, RECORDED, "recorded anew", 0);
-    report_against(o, "replay", p, outcome, REPLAYED, ADOLC_REPLAYED, "ADOL-C, replayed", 0);
-}
-
-/* What a program costs before its first run: recording, capture and workspace. */
-static void run_capture(const options *o, const problem *of)
-{
-    double *x = inputs_of(of), *out = calloc(of->n + 1, sizeof *out);
-    problem p = *of;
-    p.x = x;
-    samples capture = {0}, record = {0};
-    void *tape = x && out ? way_recorded.start(&p) : NULL;
-    for (int r = 0; tape && r < (o->quick ? 7 : 25); r++) {
-        double start = seconds_now();
-        void *program = way_replayed.start(&p);
-        double captured = seconds_now();
-        way_recorded.gradient(tape, x, out);
-        double recorded = seconds_now();
-        samples_add(&capture, 1e3 * (captured - start));
-        samples_add(&record, 1e3 * (recorded - captured));
-        if (program)
-            way_replayed.finish(program);
-        else
-            complain("%s: no program", p.name);
-    }
-    report(o, &(result){"program", p.name, "ms", "one recorded gradient", &capture, &record, 0});
-    way_recorded.finish(tape);
-    free(x);
-    free(out);
+    for (int i = 0; i < 4; i++)
+        entrant_end(&entrants[i]);
 }
 
 void bench_scalar(const options *o)
 {
-    struct outcome *outcomes = calloc(CASE_COUNT, sizeof *outcomes);
-    bool replay[CASE_COUNT];
-    for (int i = 0; outcomes && i < CASE_COUNT; i++) {
-        const problem *p = &problems[i];
-        replay[i] = i <= CASE_CHAIN && wanted(o, "replay", p->name);
-        if (replay[i] || wanted(o, "scalar", p->name) || wanted(o, "memory", p->name)) {
-            run_case(o, p, replay[i], &outcomes[i]);
-            report_recorded(o, p, &outcomes[i]);
-        }
+    const schedule s = schedule_of(o);
+    race *races = calloc(CASE_COUNT, sizeof *races);
+    unsigned ways[CASE_COUNT];
+    for (int i = 0; races && i < CASE_COUNT; i++) {
+        const problem *p = scalar_problem((enum case_id)i);
+        ways[i] = ways_for(o, p);
+        if (ways[i])
+            run_race(o, &s, p, ways[i], &races[i]);
+        for (int k = 0; k < COMPARISONS; k++)
+            if (ways[i] && comparisons[k].bench[0] == 's')
+                report_comparison(o, &comparisons[k], p, &races[i]);
     }
-    for (int i = 0; outcomes && i < CASE_COUNT; i++)
-        if (wanted(o, "memory", problems[i].name))
-            report_bytes(o, &problems[i], &outcomes[i]);
-    for (int i = 0; outcomes && i < CASE_COUNT; i++)
-        if (replay[i])
-            report_replayed(o, &problems[i], &outcomes[i]);
-    free(outcomes);
-    if (wanted(o, "program", problems[CASE_MLP].name))
-        run_capture(o, &problems[CASE_MLP]);
-}
-
-/* ---- sizes beyond the caches
- * ---------------------------------------------------------------------- */
-
-/* Nanoseconds an operation of `steps` rotations, six operations each, on a tape used `warm` times
- * before. */
-static bool rotations(size_t steps, int warm, int times, samples *time, samples *bytes)
-{
-    problem p = problems[CASE_ROTATION];
-    p.size = steps;
-    p.operations = 6. * (double)steps;
-    double *x = inputs_of(&p), out[6];
-    p.x = x;
-    void *state = x ? way_recorded.start(&p) : NULL;
-    bool fine = state;
-    for (int i = -warm; fine && i < times; i++) {
-        double start = seconds_now();
-        way_recorded.gradient(state, x, out);
-        if (i >= 0)
-            samples_add(time, (seconds_now() - start) / p.operations * 1e9);
-        fine = isfinite(out[0]);
-    }
-    if (fine && bytes)
-        samples_add(bytes, way_recorded.bytes(state) / 1073741824.);
-    if (!fine)
-        complain("%.0e operations: no gradient", p.operations);
-    if (state)
-        way_recorded.finish(state);
-    free(x);
-    return fine;
-}
-
-/* ns a node of the backward pass alone, and of recording */
-static void backward_alone(size_t steps, int times, samples *backward, samples *record)
-{
-    ad_tape *t = ad_tape_new(NULL);
-    for (int i = -1; i < times; i++) {
-        ad_reset(t);
-        double start = seconds_now();
-        ad_var c = ad_input(t, .6), s = ad_input(t, .8), a = ad_input(t, .8), b = ad_input(t, .6);
-        for (size_t k = 0; k < steps; k++) {
-            ad_var turned = ad_sub(ad_mul(c, a), ad_mul(s, b));
-            s = ad_add(ad_mul(c, b), ad_mul(s, a));
-            c = turned;
+    for (int k = 0; races && k < 2; k++)
+        for (int i = 0; i < CASE_COUNT; i++) {
+            const problem *p = scalar_problem((enum case_id)i);
+            for (int c = 0; ways[i] && k == 0 && c < COMPARISONS; c++)
+                if (comparisons[c].bench[0] == 'r')
+                    report_comparison(o, &comparisons[c], p, &races[i]);
+            if (k == 1 && wanted(o, "memory", p->name))
+                report_bytes(o, p, &races[i]);
         }
-        double recorded = seconds_now();
-        ad_status status = ad_backward(c);
-        double done = seconds_now();
-        if (status != AD_OK)
-            complain("backward over %zu steps: %s", steps, ad_tape_error(t));
-        double nodes = 6. * (double)steps;
-        if (i >= 0) {
-            samples_add(backward, 1e9 * (done - recorded) / nodes);
-            samples_add(record, 1e9 * (recorded - start) / nodes);
-        }
-    }
-    ad_tape_free(t);
-}
-
-void bench_large(const options *o)
-{
-    const char *million = "10^6 operations, warm tape";
-    int times = o->quick ? 7 : 25;
-    if (wanted(o, "large", "10^6 operations, new tape")) {
-        samples cold = {0}, warm = {0};
-        progress("large: 10^6 operations, new tape");
-        for (int i = 0; i < times; i++) {
-            rotations(1000000 / 6, 0, 1, &cold, NULL);
-            rotations(1000000 / 6, 1, 1, &warm, NULL);
-        }
-        report(o,
-               &(result){"large", "10^6 operations, new tape", "ns/op", million, &cold, &warm, 0});
-    }
-    if (wanted(o, "large", "backward over 10^7 nodes")) {
-        samples backward = {0}, record = {0}, small = {0}, ignored = {0};
-        progress("large: backward over 10^7 nodes");
-        for (int i = 0; i < 3; i++) {
-            backward_alone(10000000 / 6, times / 3, &backward, &record);
-            backward_alone(1000000 / 6, times / 3, &small, &ignored);
-        }
-        result r = {
-            "large", "backward over 10^7 nodes", "ns/op", "over 10^6 nodes", &backward, &small, 0};
-        report(o, &r);
-        r.peer_name = "recording them";
-        r.peer = &record;
-        report(o, &r);
-    }
-    const char *huge = "10^8 operations, once";
-    if (wanted(o, "large", huge)) {
-        if (o->quick) {
-            remark(o, "large: %s: left out by --quick", huge);
-            return;
-        }
-        samples once = {0}, warm = {0}, gib = {0};
-        const samples limit = {1, {4}};
-        progress("large: %s", huge);
-        rotations(1000000 / 6, 2, 9, &warm, NULL);
-        rotations(100000000 / 6, 0, 1, &once, &gib);
-        rotations(1000000 / 6, 2, 9, &warm, NULL);
-        report(o, &(result){"large", huge, "ns/op", million, &once, &warm, 0});
-        report(o, &(result){"large", "10^8 operations, memory of the tape", "GiB", "promised", &gib,
-                            &limit, 1});
-    }
+    free(races);
+    run_preparation(o, &s);
 }

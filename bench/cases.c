@@ -133,6 +133,18 @@ static void recorded_gradient(void *state, const double *x, double *out)
     out[0] = ad_value(y);
 }
 
+#ifndef BENCH_SITES
+/* Without the backward pass: what it costs on top. */
+static void recording_gradient(void *state, const double *x, double *out)
+{
+    struct recorded *r = state;
+    ad_reset(r->tape);
+    for (size_t i = 0; i < r->n; i++)
+        r->x[i] = ad_input(r->tape, x[i]);
+    out[0] = ad_value(r->f(r->x, r->size));
+}
+#endif
+
 static double recorded_bytes(void *state)
 {
     struct recorded *r = state;
@@ -140,11 +152,13 @@ static double recorded_bytes(void *state)
 }
 
 #ifdef BENCH_SITES
-const way way_recorded_with_sites = {"with source sites", recorded_start, recorded_gradient,
-                                     recorded_bytes, recorded_finish};
+const way way_recorded_with_sites = {"recorded, with source sites", recorded_start,
+                                     recorded_gradient, recorded_bytes, recorded_finish};
 #else
 const way way_recorded = {"recorded", recorded_start, recorded_gradient, recorded_bytes,
                           recorded_finish};
+const way way_recording = {"recorded, not reversed", recorded_start, recording_gradient, NULL,
+                           recorded_finish};
 
 /* ---- recorded anew, each neuron as one node -----------------------------------------------------
  */

@@ -24,6 +24,8 @@ enum case_id { /* in the order of their sizes: ADOL-C never forgets how large a 
 
 enum { MLP_WIDTH = 64, MLP_INPUTS = 2 * MLP_WIDTH * MLP_WIDTH + 4 * MLP_WIDTH + 1 };
 
+extern const char *const case_names[CASE_COUNT];
+
 typedef struct problem {
     enum case_id id;
     const char *name;
@@ -31,6 +33,7 @@ typedef struct problem {
     size_t n;          /* inputs */
     double operations; /* elementary operations of one evaluation */
     const double *x;
+    const char *library; /* the shared object of a way that is compiled on the spot */
 } problem;
 
 /* start: NULL where the way does not exist for a case. gradient: out gets the value, then n numbers
@@ -44,11 +47,13 @@ typedef struct way {
     void (*finish)(void *state);
 } way;
 
-extern const way way_recorded, way_recorded_with_sites, way_dots, way_replayed, way_hand, way_plain;
-/* ADOL-C, recording each time and replaying one recording; NULL where the benchmark was built
- * without it. */
+extern const way way_recorded, way_recorded_with_sites, way_recording, way_dots, way_replayed, way_hand,
+    way_plain, way_casadi;
+/* Peers; NULL where the benchmark was built without them. */
 const way *peer_adolc_recorded(void);
 const way *peer_adolc_replayed(void);
+const way *peer_codipack(void);
+const way *peer_adept(void);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,123 @@
+/* peers.c - the peers that live in Python, started, named and stopped */
+#define _POSIX_C_SOURCE 200809L
+#include "peers.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bench.h"
+#include "machine.h"
+
+#ifndef BENCH_SOURCE_DIRECTORY
+#define BENCH_SOURCE_DIRECTORY "bench"
+#endif
+#ifndef BENCH_CC
+#define BENCH_CC "cc"
+#endif
+
+static const struct {
+    const char *name, *script;
+} peers[PEER_COUNT] = {
+    [PEER_TORCH] = {"PyTorch", "peer_torch.py"},
+    [PEER_JAX] = {"JAX", "peer_jax.py"},
+    [PEER_CASADI] = {"CasADi", "peer_casadi.py"},
+};
+
+/* The processes: there is one of each, and many files ask them. */
+static struct {
+    child child[PEER_COUNT];
+    char name[PEER_COUNT][64];
+    bool started, present[PEER_COUNT];
+    char folder[64];
+} running;
+
+/* The k-th of the interpreters; Debian's Python, the last, is the one that sees Debian's PyTorch.
+ */
+static bool interpreter(int k, char to[4096])
+{
+    const char *chosen = getenv("TAPEGRAD_BENCH_PYTHON"), *rest = chosen ? chosen : "";
+    for (; *rest; rest += strcspn(rest, ":") + (rest[strcspn(rest, ":")] == ':'))
+        if (k-- == 0) {
+            snprintf(to, 4096, "%.*s", (int)strcspn(rest, ":"), rest);
+            return true;
+        }
+    snprintf(to, 4096, "/usr/bin/python3");
+    return k == 0;
+}
+
+static bool start_peer(enum peer peer, int k)
+{
+    char python[4096], script[4200];
+    if (!interpreter(k, python))
+        return false;
+    snprintf(script, sizeof script, "%s/%s", BENCH_SOURCE_DIRECTORY, peers[peer].script);
+    child_start(&running.child[peer], (char *[]){python, script, NULL});
+    return true;
+}
+
+/* Reads "ready NAME", or tries the next interpreter. */
+static void await_peer(enum peer peer)
+{
+    child *c = &running.child[peer];
+    for (int k = 1;; k++) {
+        if (c->pid > 0 && child_read(c) && !strncmp(c->line, "ready ", 6)) {
+            snprintf(running.name[peer], sizeof running.name[peer], "%.63s", c->line + 6);
+            running.present[peer] = true;
+            return;
+        }
+        child_stop(c);
+        if (!start_peer(peer, k))
+            return;
+    }
+}
+
+static void start_peers(void)
+{
+    running.started = true;
+    progress("starting the peers in Python");
+    pin_to(0);
+    for (int p = 0; p < PEER_COUNT; p++)
+        start_peer((enum peer)p, 0);
+    for (int p = 0; p < PEER_COUNT; p++)
+        await_peer((enum peer)p);
+    pin_to(1);
+    progress(NULL);
+}
+
+child *peer_child(enum peer peer)
+{
+    if (!running.started)
+        start_peers();
+    return running.present[peer] ? &running.child[peer] : NULL;
+}
+
+const char *peer_name(enum peer peer)
+{
+    return running.present[peer] ? running.name[peer] : peers[peer].name;
+}
+
+const char *scratch_folder(void)
+{
+    if (!running.folder[0]) {
+        snprintf(running.folder, sizeof running.folder, "/tmp/tapegrad-bench-XXXXXX");
+        if (!mkdtemp(running.folder))
+            running.folder[0] = 0;
+    }
+    return running.folder[0] ? running.folder : NULL;
+}
+
+void peers_stop(void)
+{
+    for (int p = 0; p < PEER_COUNT; p++)
+        if (running.present[p])
+            child_stop(&running.child[p]);
+    if (running.folder[0]) {
+        char command[128];
+        snprintf(command, sizeof command, "rm -rf '%s'", running.folder);
+        if (system(command))
+            complain("%s stays", running.folder);
+    }
+    memset(&running, 0, sizeof running);
+}
