@@ -261,8 +261,8 @@ static int read_options(options *o, int argc, char **argv)
 
 static void run_benches(const options *o)
 {
-    static void (*const benches[])(const options *) = {bench_start, bench_scalar, bench_growth,
-                                                       bench_large};
+    static void (*const benches[])(const options *) = {bench_start, bench_scalar, bench_train,
+                                                       bench_wide,  bench_growth, bench_large};
     if (o->against)
         (void)0;
     for (size_t i = 0; !o->against && i < sizeof benches / sizeof *benches; i++)

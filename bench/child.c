@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <math.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdarg.h>
@@ -54,7 +55,17 @@ bool child_start(child *c, char *const argv[])
 bool child_read(child *c)
 {
     c->line[0] = 0;
-    if (!c->from || !fgets(c->line, sizeof c->line, c->from))
+    if (!c->from)
+        return false;
+    /* One line at a time: nothing waits in the buffer. What hangs is ended, not waited for. */
+    struct pollfd ready = {.fd = fileno(c->from), .events = POLLIN};
+    if (poll(&ready, 1, 1000 * CHILD_PATIENCE) == 0) {
+        kill(c->pid, SIGKILL);
+        fclose(c->from);
+        c->from = NULL;
+        return false;
+    }
+    if (!fgets(c->line, sizeof c->line, c->from))
         return false;
     c->line[strcspn(c->line, "\n")] = 0;
     return true;
@@ -62,6 +73,8 @@ bool child_read(child *c)
 
 bool child_ask(child *c, const char *format, ...)
 {
+    if (!c->to)
+        return false;
     va_list list;
     va_start(list, format);
     bool fine =

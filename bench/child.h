@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <sys/types.h>
 
+enum { CHILD_PATIENCE = 300 }; /* seconds, for one answer */
+
 typedef struct child {
     pid_t pid;
     FILE *to, *from;

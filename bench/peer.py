@@ -85,7 +85,10 @@ def dialogue(make, words):
         if words[0] == "done":
             say("ok")
             return
-        say(answer(case, words))
+        try:
+            say(answer(case, words))
+        except Exception as error:  # pylint: disable=broad-except
+            say("failed %s" % repr(error).replace("\n", " ")[:300])
 
 
 def serve(name, **makers):

@@ -74,7 +74,7 @@ class Scalar:
 
     def gradient(self):
         value = self.once().item()
-        grads = self.x.grad.tolist() if self.arrays else [x.grad.item() for x in self.x]
+        grads = self.x.grad.tolist() if self.arrays else [0 if x.grad is None else x.grad.item() for x in self.x]
         return [value] + grads
 
 

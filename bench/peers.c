@@ -1,5 +1,5 @@
 /* peers.c - the peers that live in Python, started, named and stopped */
-#define _POSIX_C_SOURCE 200809L
+#define _XOPEN_SOURCE 700
 #include "peers.h"
 
 #include <stdio.h>
@@ -13,9 +13,6 @@
 #ifndef BENCH_SOURCE_DIRECTORY
 #define BENCH_SOURCE_DIRECTORY "bench"
 #endif
-#ifndef BENCH_CC
-#define BENCH_CC "cc"
-#endif
 
 static const struct {
     const char *name, *script;
@@ -23,13 +20,15 @@ static const struct {
     [PEER_TORCH] = {"PyTorch", "peer_torch.py"},
     [PEER_JAX] = {"JAX", "peer_jax.py"},
     [PEER_CASADI] = {"CasADi", "peer_casadi.py"},
+    [PEER_TORCH_COMPILED] = {"PyTorch", "peer_torch.py"},
+    [PEER_TORCH_TWO] = {"PyTorch", "peer_torch.py"},
 };
 
 /* The processes: there is one of each, and many files ask them. */
 static struct {
     child child[PEER_COUNT];
     char name[PEER_COUNT][64];
-    bool started, present[PEER_COUNT];
+    bool started[PEER_COUNT], present[PEER_COUNT];
     char folder[64];
 } running;
 
@@ -63,7 +62,7 @@ static void await_peer(enum peer peer)
     child *c = &running.child[peer];
     for (int k = 1;; k++) {
         if (c->pid > 0 && child_read(c) && !strncmp(c->line, "ready ", 6)) {
-            snprintf(running.name[peer], sizeof running.name[peer], "%.63s", c->line + 6);
+            memccpy(running.name[peer], c->line + 6, 0, sizeof running.name[peer] - 1);
             running.present[peer] = true;
             return;
         }
@@ -73,14 +72,15 @@ static void await_peer(enum peer peer)
     }
 }
 
-static void start_peers(void)
+static void start_peers(int from, int end)
 {
-    running.started = true;
     progress("starting the peers in Python");
     pin_to(0);
-    for (int p = 0; p < PEER_COUNT; p++)
+    for (int p = from; p < end; p++) {
+        running.started[p] = true;
         start_peer((enum peer)p, 0);
-    for (int p = 0; p < PEER_COUNT; p++)
+    }
+    for (int p = from; p < end; p++)
         await_peer((enum peer)p);
     pin_to(1);
     progress(NULL);
@@ -88,8 +88,9 @@ static void start_peers(void)
 
 child *peer_child(enum peer peer)
 {
-    if (!running.started)
-        start_peers();
+    if (!running.started[peer])
+        start_peers(peer < PEER_TORCH_COMPILED ? 0 : (int)peer,
+                    peer < PEER_TORCH_COMPILED ? PEER_TORCH_COMPILED : (int)peer + 1);
     return running.present[peer] ? &running.child[peer] : NULL;
 }
 

@@ -8,16 +8,15 @@
 
 #include "child.h"
 
-enum peer { PEER_TORCH, PEER_JAX, PEER_CASADI, PEER_COUNT };
+/* One process answers one case at a time; PyTorch in several manners needs several. */
+enum peer { PEER_TORCH, PEER_JAX, PEER_CASADI, PEER_TORCH_COMPILED, PEER_TORCH_TWO, PEER_COUNT };
 
-/* NULL where no interpreter has it. All are started at the first call. */
+/* NULL where no interpreter has it. The first three are started
+ * together at the first call. */
 child *peer_child(enum peer peer);
 /* "PyTorch 2.1.0"; "PyTorch" where it is absent */
 const char *peer_name(enum peer peer);
 void peers_stop(void);
-
-/* CasADi's generated C, in a shared object; NULL where it cannot be had. */
-const char *peer_casadi_library(const char *question, char path[512]);
 
 /* A folder for files that pass between processes; NULL where none can be made. */
 const char *scratch_folder(void);

@@ -1,19 +1,19 @@
 /* step.c - training steps of an MLP as one program, in a process of its own
  *
  * Forward, loss, backward and the optimizer are recorded once, end in ad_assign, and are captured:
- * from then on a step is one ad_run. Asked by bench_train.c, a line at a time, as peer_torch.py is:
- *     model 784,64,64,10 32 adam  ->  ok
- *     run 100                     ->  microseconds a step
- *     loss                        ->  of the last step
- *     memory                      ->  resident MiB */
-#define _POSIX_C_SOURCE 200809L
+ * from then on a step is one ad_run. Asked by bench_train.c, a line at a time, as the peers are:
+ *     model 784,64,64,10 32 adam 1 eager  ->  ok, or why not; 1: threads
+ *     run 100                             ->  microseconds a step
+ *     loss                                ->  of the last step
+ *     memory                              ->  MiB that this process has needed at most */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <tapegrad/ad.h>
+
+#include "serve.h"
 
 enum { MAX_LAYERS = 8, BATCHES = 4 };
 
@@ -24,6 +24,7 @@ struct trainer {
     bool adam;
     ad_tensor *x[BATCHES], *y[BATCHES];
     ad_param *params[2 * MAX_LAYERS], *first[2 * MAX_LAYERS], *second[2 * MAX_LAYERS]; /* moments */
+    ad_context *context; /* NULL: one thread */
     ad_program *program;
     ad_workspace *workspace;
     long step;
@@ -31,7 +32,7 @@ struct trainer {
 
 static const double rate = 1e-3, rate_sgd = .1, beta1 = .9, beta2 = .999, epsilon = 1e-8;
 
-/* ---- data and weights: any, but the same as in peer_torch.py
+/* ---- data and weights: any, but the same as in peer_torch.py and peer_jax.py
  * --------------------------------------- */
 
 static ad_tensor *floats(int rank, const int64_t *shape, long times, long modulus, double shift,
@@ -110,7 +111,7 @@ static void record_update(struct trainer *t, ad_tape *tape, int i, ad_var w, ad_
 static const char *make_step(struct trainer *t)
 {
     static char error[512];
-    ad_tape *tape = ad_tape_new(NULL);
+    ad_tape *tape = ad_tape_new(t->context);
     ad_var in[4] = {ad_input_tensor(tape, t->x[0]), ad_input_tensor(tape, t->y[0]),
                     ad_input(tape, 0), ad_input(tape, 0)};
     ad_var params[2 * MAX_LAYERS], gradients[2 * MAX_LAYERS];
@@ -142,11 +143,25 @@ static ad_status run_step(struct trainer *t)
 /* ---- questions
  * ----------------------------------------------------------------------------------------- */
 
+static bool use_threads(struct trainer *t, int threads)
+{
+#ifdef HAVE_THREADS
+    t->context = threads > 1 ? ad_context_new(&(ad_context_config){.threads = threads}) : NULL;
+    return t->context || threads == 1;
+#else
+    (void)t;
+    return threads == 1;
+#endif
+}
+
 static const char *make_model(struct trainer *t, char *words)
 {
     char optimizer[8], widths[64];
-    if (sscanf(words, "%63s %d %7s", widths, &t->batch, optimizer) != 3)
-        return "model: widths, batch, optimizer";
+    int threads;
+    if (sscanf(words, "%63s %d %7s %d", widths, &t->batch, optimizer, &threads) != 4)
+        return "model: widths, batch, optimizer, threads, manner";
+    if (!use_threads(t, threads))
+        return "absent: no threads";
     t->adam = !strcmp(optimizer, "adam");
     t->layers = -1;
     for (char *w = strtok(widths, ","); w && t->layers < MAX_LAYERS; w = strtok(NULL, ","))
@@ -161,28 +176,31 @@ static const char *make_model(struct trainer *t, char *words)
 
 static double run_steps(struct trainer *t, int n)
 {
-    struct timespec start, end;
-    clock_gettime(CLOCK_MONOTONIC, &start);
     ad_status status = AD_OK;
+    double start = serve_seconds();
     for (int i = 0; i < n && status == AD_OK; i++)
         status = run_step(t);
-    clock_gettime(CLOCK_MONOTONIC, &end);
-    double elapsed =
-        (double)(end.tv_sec - start.tv_sec) * 1e6 + (double)(end.tv_nsec - start.tv_nsec) * 1e-3;
-    return status == AD_OK ? elapsed / n : NAN;
+    double elapsed = serve_seconds() - start;
+    return status == AD_OK ? elapsed / n * 1e6 : NAN;
 }
 
-static double resident_mib(void)
+static void answer(struct trainer *t, char *line)
 {
-    char line[128];
-    double kib = NAN;
-    FILE *status = fopen("/proc/self/status", "r");
-    while (status && fgets(line, sizeof line, status))
-        if (sscanf(line, "VmRSS: %lf", &kib) == 1)
-            break;
-    if (status)
-        fclose(status);
-    return kib / 1024;
+    double loss = NAN;
+    if (!strncmp(line, "model ", 6)) {
+        const char *error = make_model(t, line + 6);
+        puts(error ? error : "ok");
+    } else if (!strncmp(line, "run ", 4) && t->workspace) {
+        printf("%.9g\n", run_steps(t, atoi(line + 4)));
+    } else if (!strcmp(line, "loss") && t->workspace) {
+        ad_workspace_read(t->workspace, 0, &loss);
+        printf("%.9g\n", loss);
+    } else if (!strcmp(line, "memory")) {
+        printf("%.9g\n", serve_memory_mib());
+    } else {
+        puts("what?");
+    }
+    fflush(stdout);
 }
 
 int main(void)
@@ -191,23 +209,8 @@ int main(void)
     char line[256];
     printf("ready Tapegrad %s\n", ad_version());
     fflush(stdout);
-    while (fgets(line, sizeof line, stdin)) {
-        double loss = NAN;
-        if (!strncmp(line, "model ", 6)) {
-            const char *error = make_model(&t, line + 6);
-            puts(error ? error : "ok");
-        } else if (!strncmp(line, "run ", 4) && t.workspace) {
-            printf("%.9g\n", run_steps(&t, atoi(line + 4)));
-        } else if (!strncmp(line, "loss", 4) && t.workspace) {
-            ad_workspace_read(t.workspace, 0, &loss);
-            printf("%.9g\n", loss);
-        } else if (!strncmp(line, "memory", 6)) {
-            printf("%.9g\n", resident_mib());
-        } else {
-            puts("what?");
-        }
-        fflush(stdout);
-    }
+    while (serve_question(line, sizeof line))
+        answer(&t, line);
     ad_workspace_free(t.workspace);
     ad_program_free(t.program);
     for (int i = 0; i < 2 * MAX_LAYERS; i++) {
@@ -219,5 +222,6 @@ int main(void)
         ad_tensor_free(t.x[i]);
         ad_tensor_free(t.y[i]);
     }
+    ad_context_free(t.context);
     return 0;
 }

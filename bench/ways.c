@@ -34,7 +34,7 @@ problem scalar_problem_of(enum case_id id, double operations)
 {
     problem p = problems[id];
     double each = id == CASE_CHAIN ? 5 : 6;
-    p.size = operations > each ? (size_t)(operations / each) : 1;
+    p.size = (size_t)(operations / each + .5);
     p.operations = each * (double)p.size;
     return p;
 }
@@ -91,8 +91,8 @@ static const struct {
     [ADEPT] = {"Adept", PEER_COUNT, 0},
     [CASADI_C] = {"CasADi, its C compiled", PEER_COUNT, 1e3},
     [CASADI] = {"CasADi, virtual machine", PEER_CASADI, 1e5},
-    [JAX] = {"JAX, jit", PEER_JAX, 1e6},
-    [TORCH] = {"PyTorch, eager", PEER_TORCH, 1e4},
+    [JAX] = {"JAX, jit", PEER_JAX, 1e7},
+    [TORCH] = {"PyTorch, eager", PEER_TORCH, 2e4},
 };
 
 const char *way_name(enum way_id id) { return ways[id].name; }
