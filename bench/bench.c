@@ -166,12 +166,11 @@ static void print_peer(const result *r)
         printf("  absent     ");
     if (ratios.n > 0)
         printf(" %9s %-4s", number(text, ratio), percent(spread, &ratios));
-    if (r->aim > 0 && (ratios.n > 0 || r->ours->n == 0))
-        printf("%s %s %s",
-               ratios.n == 0     ? " promised"
-               : ratio <= r->aim ? "<="
-                                 : "> ",
-               number(text, r->aim), ratio <= r->aim ? "" : "missed");
+    if (r->aim > 0 && ratios.n > 0)
+        printf("%s %s %s", ratio <= r->aim ? "<=" : "> ", number(text, r->aim),
+               ratio <= r->aim ? "" : "missed");
+    else if (r->aim > 0)
+        printf(" %14s <= %s not measured", "", number(text, r->aim));
     putchar('\n');
     fflush(stdout);
 }
@@ -264,7 +263,7 @@ static void run_benches(const options *o)
     static void (*const benches[])(const options *) = {bench_start, bench_scalar, bench_train,
                                                        bench_wide,  bench_growth, bench_large};
     if (o->against)
-        (void)0;
+        bench_against(o);
     for (size_t i = 0; !o->against && i < sizeof benches / sizeof *benches; i++)
         benches[i](o);
 }

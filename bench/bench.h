@@ -88,6 +88,13 @@ void bench_large(const options *o);
 void bench_start(const options *o);
 void bench_train(const options *o);
 void bench_wide(const options *o);
-void bench_against(const options *o); /* own ways only, of two builds */
+
+/* Own ways only, of two builds. */
+void bench_against(const options *o);
+void start_against(const options *o, const schedule *s);
+void train_against(const options *o, const schedule *s);
+void wide_against(const options *o, const schedule *s);
+void report_pair(const options *o, const char *name, const char *unit, const char *way, double size,
+                 const turn turns[2]);
 
 #endif

@@ -54,3 +54,18 @@ void bench_start(const options *o)
     r.aim = 0;
     report(o, &r);
 }
+
+void start_against(const options *o, const schedule *s)
+{
+    struct starter starters[2];
+    const char *folders[2] = {o->directory, o->against};
+    turn turns[2] = {{0}};
+    if (!wanted(o, "against", "start to first gradient"))
+        return;
+    for (int i = 0; i < 2; i++) {
+        snprintf(starters[i].path, sizeof starters[i].path, "%s/bench_first", folders[i]);
+        turns[i] = (turn){start_once, &starters[i], 1e-3, 1, {0}};
+    }
+    take_turns("start", s, 2, turns);
+    report_pair(o, "start to first gradient", "ms", NULL, 0, turns);
+}

@@ -390,6 +390,12 @@ static void report_group(const options *o, int group, const struct measured *m)
         report_memory(o, m->name, m->network, m->batch, &m->outcome);
 }
 
+static void make_name(char name[96], const struct network *n, int batch)
+{
+    snprintf(name, 96, "%s, batch %d, %s", n->name, batch,
+             !strcmp(n->optimizer, "adam") ? "Adam" : "SGD");
+}
+
 void bench_train(const options *o)
 {
     const schedule s = o->quick ? (schedule){.003, .5, 5, 15} : (schedule){.02, 5, 7, 41};
@@ -399,8 +405,7 @@ void bench_train(const options *o)
         struct measured *m = &all[count];
         m->network = &networks[i / BATCH_COUNT];
         m->batch = batches[i % BATCH_COUNT];
-        snprintf(m->name, sizeof m->name, "%s, batch %d, %s", m->network->name, m->batch,
-                 !strcmp(m->network->optimizer, "adam") ? "Adam" : "SGD");
+        make_name(m->name, m->network, m->batch);
         if (o->quick && !in_quick(m->network, m->batch))
             continue;
         m->chosen = trainers_for(o, m->name, m->network, m->batch);
@@ -414,4 +419,47 @@ void bench_train(const options *o)
         for (int i = 0; i < count; i++)
             report_group(o, group, &all[i]);
     free(all);
+}
+
+/* ---- two builds -------------------------------------------------------------------------------
+ */
+
+static void train_pair(const options *o, const schedule *s, const struct network *n, int batch,
+                       int trainer)
+{
+    const char *folders[2] = {o->directory, o->against};
+    pupil both[2];
+    turn turns[2] = {{0}};
+    char name[96], memory[112];
+    make_name(name, n, batch);
+    if (!wanted(o, "against", name))
+        return;
+    for (int i = 0; i < 2; i++) {
+        begin(&both[i], trainer, folders[i], n, batch);
+        if (both[i].c)
+            turns[i] = (turn){steps, &both[i], 1e-6, 1, {0}};
+    }
+    if (both[0].c && both[1].c)
+        take_turns(name, s, 2, turns);
+    report_pair(o, name, "us/step", trainers[trainer].name, batch, turns);
+    for (int i = 0; i < 2; i++) {
+        samples mib = {0};
+        if (both[i].c)
+            samples_add(&mib, child_number(both[i].c, "memory"));
+        turns[i].time = mib;
+        end(&both[i]);
+    }
+    snprintf(memory, sizeof memory, "%s, memory", name);
+    report_pair(o, memory, "MiB", trainers[trainer].name, batch, turns);
+}
+
+void train_against(const options *o, const schedule *s)
+{
+    for (int i = 0; i < NETWORKS; i++)
+        for (int k = 0; k < BATCH_COUNT; k++) {
+            if (o->quick ? !in_quick(&networks[i], batches[k]) : batches[k] > 512)
+                continue;
+            train_pair(o, s, &networks[i], batches[k], OURS);
+            train_pair(o, s, &networks[i], batches[k], OURS_TWO);
+        }
 }

@@ -134,3 +134,26 @@ void bench_wide(const options *o)
             run_case(o, (int)i, name, n);
     }
 }
+
+void wide_against(const options *o, const schedule *s)
+{
+    const char *folders[2] = {o->directory, o->against};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const double n = o->quick ? 1e6 : 1e7;
+        runner both[2];
+        turn turns[2] = {{0}};
+        char name[96];
+        snprintf(name, sizeof name, "%s, %.0g floats", cases[i].name, n);
+        if (!wanted(o, "against", name))
+            continue;
+        for (int k = 0; k < 2; k++) {
+            begin(&both[k], OURS, folders[k], cases[i].word, n);
+            if (both[k].c)
+                turns[k] = (turn){run, &both[k], 1e-3, 1, {0}};
+        }
+        take_turns(name, s, 2, turns);
+        report_pair(o, name, "ms", NULL, n, turns);
+        for (int k = 0; k < 2; k++)
+            end(&both[k]);
+    }
+}
