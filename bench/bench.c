@@ -13,6 +13,7 @@
 #include <tapegrad/ad.h>
 
 #include "machine.h"
+#include "peers.h"
 #include "results.h"
 
 /* Where the table has got to, whether a result was wrong, and the file of results: report is called
@@ -113,7 +114,7 @@ static void print_heading(const char *bench)
         {"scalar", "record, reverse, read the gradient"},
         {"replay", "value and gradient of a captured program at new inputs"},
         {"program", "recorded, captured, and a workspace made"},
-        {"memory", "of the tape for an operation; adjoints, inputs and constants included"},
+        {"memory", "of the tape for an operation or input; adjoints and constants included"},
         {"growth", "value and gradient, from a few operations to many"},
         {"large", "record and reverse beyond the caches"},
         {"training", "one step: forward, backward, update; float, one thread"},
@@ -289,6 +290,7 @@ int main(int argc, char **argv)
         print_machine(&o, &m, cores);
     load l = load_begin();
     run_benches(&o);
+    peers_stop();
     load_end(&l);
     progress(NULL);
     print_load(&o, &l, m.cores);

@@ -94,7 +94,7 @@ void bench_against(const options *o);
 void start_against(const options *o, const schedule *s);
 void train_against(const options *o, const schedule *s);
 void wide_against(const options *o, const schedule *s);
-void report_pair(const options *o, const char *name, const char *unit, const char *way, double size,
-                 const turn turns[2]);
+void report_pair(const options *o, const char *name, const char *unit, const char *which,
+                 double size, const turn turns[2]);
 
 #endif

@@ -13,15 +13,15 @@ static const schedule *schedule_for(const options *o)
     return o->quick ? &quick : &full;
 }
 
-void report_pair(const options *o, const char *name, const char *unit, const char *way, double size,
-                 const turn turns[2])
+void report_pair(const options *o, const char *name, const char *unit, const char *which,
+                 double size, const turn turns[2])
 {
     if (turns[0].time.n > 0 && turns[1].time.n > 0)
         report(o, &(result){.bench = "against",
                             .name = name,
                             .unit = unit,
                             .size = size,
-                            .ours_name = way,
+                            .ours_name = which,
                             .peer_name = o->other_name,
                             .ours = &turns[0].time,
                             .peer = &turns[1].time});

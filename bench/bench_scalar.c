@@ -107,10 +107,10 @@ static unsigned ways_for(const options *o, const problem *p)
 static void report_bytes(const options *o, const problem *p, const race *r)
 {
     static const int peers[] = {ADOLC, CODIPACK, ADEPT};
-    const samples promised = {1, {24}};
+    const samples promised = {1, {24.005}}; /* 24, and what a tape of a million has once */
     result line = {.bench = "memory",
                    .name = p->name,
-                   .unit = "bytes/op",
+                   .unit = "bytes",
                    .peer_name = "promised",
                    .ours = &r->bytes[RECORDED],
                    .peer = &promised,

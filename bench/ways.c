@@ -230,7 +230,7 @@ static void race_on(const schedule *s, const problem *p, unsigned wanted_ways, e
             r->time[w] = turns[w].time;
             samples_add(&r->memory[w], entrant_number(&entrants[w], "memory"));
             if (bytes > 0)
-                samples_add(&r->bytes[w], bytes / p->operations);
+                samples_add(&r->bytes[w], bytes / (p->operations + (double)p->n));
         }
 }
 

@@ -57,7 +57,7 @@ bool entrant_right(entrant *e, enum way_id id, const double *want, double *out);
  * in turn. */
 typedef struct race {
     samples time[WAYS];   /* ns an operation; without samples: absent */
-    samples bytes[WAYS];  /* of what is recorded, for an operation */
+    samples bytes[WAYS];  /* of what is recorded, for an operation or input */
     samples memory[WAYS]; /* MiB of the process, at the highest */
 } race;
 void run_race(const options *o, const schedule *s, const problem *p, unsigned ways, race *r);
