@@ -625,9 +625,9 @@ static int64_t within(ad_expression *e, int64_t a, double low, double high)
 
 static int64_t random_composition(uint64_t *random, ad_expression *e)
 {
-    int64_t pool[16], n = 0;
+    int64_t found[16], n = 0;
     for (int k = 0; k < NAMES; k++) {
-        pool[n++] = expr_leaf(e, expr_name(e, name_of[k], 1));
+        found[n++] = expr_leaf(e, expr_name(e, name_of[k], 1));
         e->free[k] = true;
     }
     while (n < 9) {
@@ -637,12 +637,12 @@ static int64_t random_composition(uint64_t *random, ad_expression *e)
         const bool bounded = !plain || op == AD_OP_div || op == AD_OP_divz || op == AD_OP_mulz;
         int64_t a[3];
         for (int k = 0; k < row->arity; k++) {
-            const int64_t one = pool[random_below(random, (int)n)];
+            const int64_t one = found[random_below(random, (int)n)];
             a[k] = bounded ? within(e, one, row->low[k], row->high[k]) : one;
         }
-        pool[n++] = expr_call(e, op, row->arity, a);
+        found[n++] = expr_call(e, op, row->arity, a);
     }
-    return pool[n - 1];
+    return found[n - 1];
 }
 
 static void derivatives_of_random_compositions_are_right(void **state)
