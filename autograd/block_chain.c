@@ -5,21 +5,11 @@
  * Variables that were recorded one after the other, as inputs are, have numbers that follow each
  * other; such a run is read without looking at the single ones. */
 #define AD_PLAIN
+#include "block_chain.h"
 #include "block_reduce.h"
 #include "chain_kernels.h"
 #include "tape.h"
 #include <string.h>
-
-/* what a block knows besides its operands: n of the first list, n of the second, and one more */
-typedef struct chain {
-    int64_t n;
-    int lists;    /* of n operands each: 1 or 2 */
-    bool one;     /* and one more operand: the start of a sum, or where a polynomial is taken */
-    bool run[2];  /* is the list a run of nodes */
-    double start; /* a constant to begin with */
-} chain;          /* then, where there are any, n numbers */
-
-static const double *numbers_of(const chain *c) { return (const double *)(c + 1); }
 
 /* ---- lists of operands ---- */
 
@@ -184,13 +174,13 @@ static ad_status tangent_of_arrays(frame *f, block *b, const array *a, const arr
     }
 #define OP(op, distance)                                                                           \
     TANGENT(op)                                                                                    \
-    static const block_op op##_op = {.name = #op,                                                  \
-                                     .value = op##_value,                                          \
-                                     .adjoint = op##_adjoint,                                      \
-                                     .tangent = op##_tangent,                                      \
-                                     .tangents = op##_tangents,                                    \
-                                     .record = op##_record,                                        \
-                                     .kink = distance};
+    const block_op op##_op = {.name = #op,                                                         \
+                              .value = op##_value,                                                 \
+                              .adjoint = op##_adjoint,                                             \
+                              .tangent = op##_tangent,                                             \
+                              .tangents = op##_tangents,                                           \
+                              .record = op##_record,                                               \
+                              .kink = distance};
 
 static void set_value(frame *f, const block *b, double y) { f->nodes[b->node].u.value = y; }
 
@@ -280,14 +270,14 @@ OP(dot_n, NULL)
 static ad_status affine_n_value(frame *f, block *b)
 {
     const chain *c = b->attr;
-    set_value(f, b, c->start + affine_of_list(f->nodes, c->n, numbers_of(c), list_of(b, 0)));
+    set_value(f, b, c->start + affine_of_list(f->nodes, c->n, chain_numbers(c), list_of(b, 0)));
     return AD_OK;
 }
 
 static ad_status affine_n_adjoint(frame *f, block *b, const array *g)
 {
     const chain *c = b->attr;
-    send_numbers(f, c->n, list_of(b, 0), numbers_of(c), *(const double *)g->data);
+    send_numbers(f, c->n, list_of(b, 0), chain_numbers(c), *(const double *)g->data);
     return AD_OK;
 }
 
@@ -296,7 +286,7 @@ static double affine_n_rule(const chain *c, const double *x, const double *dx)
     (void)x;
     double dy = 0;
     for (int64_t k = 0; k < c->n; k++)
-        dy += share(dx[k], numbers_of(c)[k]);
+        dy += share(dx[k], chain_numbers(c)[k]);
     return dy;
 }
 
@@ -305,7 +295,7 @@ static void affine_n_record(rule *r)
     const chain *c = r->attr;
     for (int64_t k = 0; k < c->n; k++)
         if (r->wants[k])
-            r->da[k] = ad_mulz(r->g, ad_constant(numbers_of(c)[k]));
+            r->da[k] = ad_mulz(r->g, ad_constant(chain_numbers(c)[k]));
 }
 
 OP(affine_n, NULL)
@@ -415,7 +405,7 @@ OP(polynomial_n, NULL)
 static ad_status horner_n_value(frame *f, block *b)
 {
     const chain *c = b->attr;
-    const double x = f->nodes[b->args[0]].u.value, *p = numbers_of(c);
+    const double x = f->nodes[b->args[0]].u.value, *p = chain_numbers(c);
     double y = 0;
     for (int64_t k = c->n; k-- > 0;)
         y = y * x + p[k];
@@ -426,7 +416,7 @@ static ad_status horner_n_value(frame *f, block *b)
 static ad_status horner_n_adjoint(frame *f, block *b, const array *g)
 {
     const chain *c = b->attr;
-    const double x = f->nodes[b->args[0]].u.value, *p = numbers_of(c);
+    const double x = f->nodes[b->args[0]].u.value, *p = chain_numbers(c);
     double slope = 0, size = 0;
     for (int64_t k = c->n; k-- > 1;) {
         slope = slope * x + (double)k * p[k];
@@ -439,7 +429,7 @@ static ad_status horner_n_adjoint(frame *f, block *b, const array *g)
 
 static double horner_n_rule(const chain *c, const double *x, const double *dx)
 {
-    const double *p = numbers_of(c);
+    const double *p = chain_numbers(c);
     double y = 0, dy = 0;
     for (int64_t k = c->n; k-- > 0;) {
         dy = dy * *x + y;
@@ -453,7 +443,7 @@ static void horner_n_record(rule *r)
     const chain *c = r->attr;
     ad_var slope = ad_constant(0);
     for (int64_t k = c->n; k-- > 1;)
-        slope = ad_add(ad_mul(slope, r->a[0]), ad_constant((double)k * numbers_of(c)[k]));
+        slope = ad_add(ad_mul(slope, r->a[0]), ad_constant((double)k * chain_numbers(c)[k]));
     r->da[0] = ad_mulz(r->g, slope);
 }
 
@@ -512,7 +502,8 @@ static bool take_list(call *c, const ad_var *v, int64_t n, uint32_t *ids, bool *
 {
     ad_tape *t = c->tape;
     const uint64_t from = v[0].u.bits ^ (uint64_t)t->head.epoch << 32;
-    *run = n >= 8 && from < t->head.n && (uint64_t)n <= t->head.n - from && chain_apart(n, v, t) == 0;
+    *run =
+        n >= 8 && from < t->head.n && (uint64_t)n <= t->head.n - from && chain_apart(n, v, t) == 0;
     if (*run)
         chain_count(n, (uint32_t)from, ids);
     for (int64_t k = *run ? n : known_scalars(&t->head, n, v, ids); k < n; k++) {

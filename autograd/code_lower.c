@@ -1,7 +1,10 @@
-/* code_lower.c - from a tape to straight-line code */
+/* code_lower.c - from a tape to straight-line code
+ *
+ * Fused nodes of many scalars are written out: the passes find their dot products again, and their
+ * derivatives are those of the operations that they consist of. */
 #define AD_PLAIN
+#include "block_chain.h"
 #include "code.h"
-#include "tape.h"
 #include <string.h>
 
 typedef struct lowering {
@@ -21,6 +24,16 @@ static uint32_t arity_of(const node *n)
                                       : 0;
 }
 
+/* the block of a fused node; NULL: it is none */
+static const block *fused_at(const node *nodes, uint32_t i)
+{
+    const block *b = node_op(&nodes[i]) == CODE_SCALAR_BLOCK ? block_at(nodes, i) : NULL;
+    const bool known =
+        b && (b->op == &dot_n_op || b->op == &affine_n_op || b->op == &sum_n_op ||
+              b->op == &norm_n_op || b->op == &polynomial_n_op || b->op == &horner_n_op);
+    return known ? b : NULL;
+}
+
 /* From the last node to the first: what a needed node is computed from is needed. */
 static void mark_needed(lowering *l)
 {
@@ -29,6 +42,9 @@ static void mark_needed(lowering *l)
         if (node_op(&nodes[i]) == CODE_GUARD)
             l->number[i] = NEEDED;
         const uint32_t arity = l->number[i] == NEEDED ? arity_of(&nodes[i]) : 0;
+        const block *fused = l->number[i] == NEEDED ? fused_at(nodes, i) : NULL;
+        for (uint32_t k = 0; fused && k < fused->n_args; k++)
+            l->number[fused->args[k]] = NEEDED;
         if (arity > 0)
             l->number[node_a(&nodes[i])] = NEEDED;
         if (arity > 1)
@@ -38,13 +54,71 @@ static void mark_needed(lowering *l)
     }
 }
 
+/* sum + a b; the first of a sum begins it */
+static uint32_t add_product(code *k, uint32_t sum, uint32_t a, uint32_t b)
+{
+    const uint32_t term = code_put(k, AD_OP_mul, a, b, 0);
+    return sum == NOTHING ? term : code_put(k, AD_OP_add, sum, term, 0);
+}
+
+static uint32_t put_sum(lowering *l, const block *b, const chain *c)
+{
+    code *k = l->k;
+    const uint32_t *x = b->args, *y = b->args + c->n;
+    uint32_t sum = c->one          ? l->number[b->args[c->lists * c->n]]
+                   : c->start != 0 ? code_constant(k, c->start)
+                                   : NOTHING;
+    for (int64_t i = 0; i < c->n; i++)
+        if (b->op == &dot_n_op)
+            sum = add_product(k, sum, l->number[x[i]], l->number[y[i]]);
+        else if (b->op == &affine_n_op)
+            sum = add_product(k, sum, code_constant(k, chain_numbers(c)[i]), l->number[x[i]]);
+        else
+            sum =
+                sum == NOTHING ? l->number[x[i]] : code_put(k, AD_OP_add, sum, l->number[x[i]], 0);
+    return sum;
+}
+
+static uint32_t put_norm(lowering *l, const block *b, const chain *c)
+{
+    uint32_t y = code_put(l->k, AD_OP_abs, l->number[b->args[0]], 0, 0);
+    for (int64_t i = 1; i < c->n; i++)
+        y = code_put(l->k, AD_OP_hypot, y, l->number[b->args[i]], 0);
+    return y;
+}
+
+/* by Horner's rule */
+static uint32_t put_polynomial(lowering *l, const block *b, const chain *c)
+{
+    code *k = l->k;
+    const uint32_t x = l->number[b->args[c->lists * c->n]];
+    uint32_t y = NOTHING;
+    for (int64_t i = c->n; i-- > 0;) {
+        const uint32_t p =
+            b->op == &horner_n_op ? code_constant(k, chain_numbers(c)[i]) : l->number[b->args[i]];
+        y = y == NOTHING ? p : code_put(k, AD_OP_add, code_put(k, AD_OP_mul, y, x, 0), p, 0);
+    }
+    return y;
+}
+
+static void put_fused(lowering *l, uint32_t i, const block *b)
+{
+    const chain *c = b->attr;
+    l->number[i] = b->op == &norm_n_op                                  ? put_norm(l, b, c)
+                   : b->op == &polynomial_n_op || b->op == &horner_n_op ? put_polynomial(l, b, c)
+                                                                        : put_sum(l, b, c);
+}
+
 static bool put_node(lowering *l, uint32_t i)
 {
     code *k = l->k;
     const node *n = &l->t->head.nodes[i];
     const uint32_t *number = l->number, arity = arity_of(n);
+    const block *fused = fused_at(l->t->head.nodes, i);
     k->from = i;
-    if (is_row(n))
+    if (fused)
+        put_fused(l, i, fused);
+    else if (is_row(n))
         l->number[i] = code_put(k, node_op(n), number[node_a(n)], arity > 1 ? number[node_b(n)] : 0,
                                 arity > 2 ? number[node_a(n - 1)] : 0);
     else if (node_op(n) == CODE_CONSTANT)
@@ -56,7 +130,7 @@ static bool put_node(lowering *l, uint32_t i)
         tape_fail(l->t, AD_NOT_RECORDED, tape_site(l->t, i),
                   "compile: input node %u is used but not among the inputs listed", i);
     else
-        return false; /* a tensor, or made of tensors */
+        return false; /* a tensor, or made of tensors, or a user's own */
     return !k->status && tape_ok(l->t);
 }
 

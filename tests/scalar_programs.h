@@ -209,4 +209,24 @@ static inline void results_close(const char *what, uint64_t seed, int n, const d
             fail_msg("seed %d: %s %d: got %.17g, want %.17g", (int)seed, what, i, got[i], want[i]);
 }
 
+/* ---- every row of the table ---- */
+
+enum { EACH = 12 }; /* points in its domain: so many that they become a loop */
+
+/* Inputs of row `op` at points in its domain, x[k * EACH + i] for argument k, and the results. */
+static inline void write_row_program(ad_tape *t, int op, ad_var *x, double *at, ad_var *y)
+{
+    const ad_op_info *info = ad_op_at(op);
+    writer w = {.state = (uint64_t)op + 5};
+    for (int k = 0; k < info->arity; k++)
+        for (int i = 0; i < EACH; i++) {
+            at[k * EACH + i] = uniform(&w, info->low[k], info->high[k]);
+            x[k * EACH + i] = ad_input(t, at[k * EACH + i]);
+        }
+    for (int i = 0; i < EACH; i++)
+        y[i] = ad_apply(
+            op, info->arity,
+            (ad_var[]){x[i], x[(info->arity > 1) * EACH + i], x[(info->arity > 2) * 2 * EACH + i]});
+}
+
 #endif

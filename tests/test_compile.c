@@ -75,6 +75,47 @@ static void derivatives_agree_with_those_of_the_tape(void **state)
     }
 }
 
+static void every_row_compiles_to_what_the_tape_gives(void **state)
+{
+    (void)state;
+    for (int op = 0; op < ad_op_count() && ad_op_at(op)->elementwise; op++) {
+        ad_tape *t = ad_tape_new(NULL);
+        ad_var x[3 * EACH], y[EACH], sum = ad_constant(0);
+        double at[6 * EACH], out[1 + 6 * EACH + EACH], want[3 * EACH];
+        write_row_program(t, op, x, at, y);
+        const int n = ad_op_at(op)->arity * EACH;
+        for (int i = 0; i < EACH; i++)
+            sum = ad_add(sum, ad_mul(ad_constant(i + 1), y[i]));
+        ad_var outputs[1 + EACH] = {sum};
+        memcpy(outputs + 1, y, sizeof y);
+        for (int i = 0; i < n; i++)
+            at[n + i] = .1 * i - .7;
+        ad_program *p = ad_compile(t, n, x, 1 + EACH, outputs,
+                                   &(ad_compile_config){.want = AD_GRADIENT | AD_HVP});
+        ad_workspace *w = p ? ad_workspace_new(p) : NULL;
+        if (!w || ad_run(w, at, out))
+            fail_msg("%s: %s", ad_op_at(op)->name, p ? ad_workspace_error(w) : ad_tape_error(t));
+        STATUS(ad_backward(sum), AD_OK, t);
+        const double *directions[3 * EACH];
+        double *products[3 * EACH], hessian[3 * EACH];
+        for (int i = 0; i < n; i++) {
+            want[i] = ad_grad(x[i]);
+            directions[i] = at + n + i;
+            products[i] = hessian + i;
+        }
+        for (int i = 0; i < EACH; i++)
+            if (!same_bits(out[1 + i], ad_value(y[i])))
+                fail_msg("%s: value %d is %.17g, want %.17g", ad_op_at(op)->name, i, out[1 + i],
+                         ad_value(y[i]));
+        STATUS(ad_hvp(sum, n, x, directions, products), AD_OK, t);
+        results_close(ad_op_at(op)->name, 1, n, out + 1 + EACH, want);
+        results_close(ad_op_at(op)->name, 2, n, out + 1 + EACH + n, hessian);
+        ad_workspace_free(w);
+        ad_program_free(p);
+        ad_tape_free(t);
+    }
+}
+
 /* ---- what programs are asked for ---- */
 
 static int set_up(void **state)
@@ -311,6 +352,42 @@ static void a_network_of_scalars_becomes_products_of_matrices(void **state)
     ad_program_free(p);
 }
 
+/* ---- fused nodes ---- */
+
+static void fused_nodes_are_taken_apart(void **state)
+{
+    ad_tape *t = *state;
+    enum { N = 12 };
+    ad_var x[N + 1], y = ad_constant(0);
+    double at[N + 1], w[N], out[N + 2], want;
+    for (int i = 0; i <= N; i++) {
+        at[i] = .4 * cos(3 * i);
+        x[i] = ad_input(t, at[i]);
+        w[i % N] = .1 * i - .3;
+    }
+    y = ad_add(y, ad_dot_n(N / 2, x, x + N / 2));
+    y = ad_add(y, ad_dot_add_n(N, x, x, x[N]));
+    y = ad_add(y, ad_affine_n(N, w, x, .7));
+    y = ad_add(y, ad_tanh(ad_sum_n(N, x)));
+    y = ad_add(y, ad_norm_n(N, x));
+    y = ad_add(y, ad_polynomial_n(N, x, x[N]));
+    y = ad_add(y, ad_horner_n(N, w, x[N]));
+    ad_program *p = compiled(t, N + 1, x, 1, &y, AD_GRADIENT);
+    if (ad_program_stats_of(p).changed[0] < 2 * N)
+        fail_msg("%lld instructions in dot products", (long long)ad_program_stats_of(p).changed[0]);
+    ad_workspace *workspace = ad_workspace_new(p);
+    RAN(ad_run(workspace, at, out), AD_OK, workspace);
+    STATUS(ad_backward(y), AD_OK, t);
+    want = ad_value(y);
+    results_close("value", 0, 1, out, &want);
+    for (int i = 0; i <= N; i++) {
+        want = ad_grad(x[i]);
+        results_close("gradient", (uint64_t)i, 1, out + 1 + i, &want);
+    }
+    ad_workspace_free(workspace);
+    ad_program_free(p);
+}
+
 /* ---- printing ---- */
 
 static void a_program_is_printed_before_and_after(void **state)
@@ -416,6 +493,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_pass_leaves_every_bit_as_it_was),
         cmocka_unit_test(derivatives_agree_with_those_of_the_tape),
+        cmocka_unit_test(every_row_compiles_to_what_the_tape_gives),
         cmocka_unit_test(a_compiled_program_runs_at_new_inputs_after_its_tape_is_gone),
         cmocka_unit_test_setup_teardown(outputs_may_be_inputs_constants_and_twice_the_same, set_up,
                                         tear_down),
@@ -426,6 +504,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(long_recurrences_become_loops, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_network_of_scalars_becomes_products_of_matrices, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(fused_nodes_are_taken_apart, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_program_is_printed_before_and_after, set_up, tear_down),
         cmocka_unit_test_setup_teardown(tensors_compile_by_recording, set_up, tear_down),
         cmocka_unit_test_setup_teardown(wrong_requests_are_errors_with_a_reason, set_up, tear_down),

@@ -120,6 +120,44 @@ static void machine_code_gives_what_the_loops_give(void **state)
     }
 }
 
+/* all in one program: but those that C's library lacks */
+static void every_row_is_right_as_machine_code(void **state)
+{
+    if (!has_compiler(*state))
+        skip();
+    enum { MOST = 3 * EACH * 128 };
+    static double at[MOST], out[2][MOST + 1];
+    static ad_var x[MOST], y[EACH];
+    ad_tape *t = ad_tape_new(NULL);
+    ad_var sum = ad_constant(0);
+    int n = 0, first[128], rows = 0;
+    for (; ad_op_at(rows)->elementwise; rows++) {
+        const char *name = ad_op_at(rows)->name;
+        first[rows] = n;
+        if (!strcmp(name, "digamma") || !strcmp(name, "lgamma") || !strcmp(name, "polygamma") ||
+            !strcmp(name, "erfinv"))
+            continue;
+        write_row_program(t, rows, x + n, at + n, y);
+        n += ad_op_at(rows)->arity * EACH;
+        for (int i = 0; i < EACH; i++)
+            sum = ad_add(sum, ad_mul(ad_constant(i + 1), y[i]));
+    }
+    first[rows] = n;
+    ad_program *p = ad_compile(t, n, x, 1, &sum, &(ad_compile_config){.want = AD_GRADIENT});
+    ad_workspace *w = ad_workspace_new(p);
+    RAN(ad_run(w, at, out[0]), AD_OK, w);
+    if (ad_program_native(p, &(ad_native_config){.folder = *state}))
+        fail_msg("%s", ad_program_note(p));
+    RAN(ad_run(w, at, out[1]), AD_OK, w);
+    results_close("sum", 0, 1, out[1], out[0]);
+    for (int op = 0; op < rows; op++)
+        results_close(ad_op_at(op)->name, 0, first[op + 1] - first[op], out[1] + 1 + first[op],
+                      out[0] + 1 + first[op]);
+    ad_workspace_free(w);
+    ad_program_free(p);
+    ad_tape_free(t);
+}
+
 static void a_guard_in_machine_code_says_what_was_compared(void **state)
 {
     if (!has_compiler(*state))
@@ -306,6 +344,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(machine_code_gives_what_the_loops_give, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(every_row_is_right_as_machine_code, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_guard_in_machine_code_says_what_was_compared, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(what_is_built_is_built_once, set_up, tear_down),
