@@ -296,6 +296,44 @@ static ad_status odds(stage *s)
     return status;
 }
 
+static ad_status compile_and_run(stage *s, int n, const ad_var *x, int m, const ad_var *y, int want,
+                                 const double *in, double *out)
+{
+    ad_program *p = ad_compile(s->t, n, x, m, y, &(ad_compile_config){.want = want});
+    ad_workspace *w = p ? ad_workspace_new(p) : NULL;
+    ad_status status = w ? ad_run(w, in, out) : ad_tape_status(s->t);
+    ad_workspace_free(w);
+    ad_program_free(p);
+    return status;
+}
+
+static ad_status compiled(stage *s)
+{
+    enum { N = 12 };
+    ad_var x[N], y[2] = {ad_constant(1), ad_constant(2)};
+    double in[2 * N + 2], out[200];
+    for (int i = 0; i < N; i++)
+        x[i] = ad_input(s->t, in[i] = .1 * i);
+    for (int i = 0; i < 2 * N + 2; i++)
+        in[i] = .1 * i;
+    for (int i = 0; i < N / 2; i++) {
+        y[0] = ad_add(y[0], ad_mul(x[i], ad_sin(x[N - 1 - i])));
+        y[1] = ad_tanh(ad_add(ad_mul(y[1], x[i]), ad_pow(x[i], ad_constant(2))));
+    }
+    (ad_lt)(y[1], ad_constant(5));
+    ad_status status = compile_and_run(
+        s, N, x, 2, y, AD_GRADIENT | AD_VJP | AD_JVP | AD_JACOBIAN | AD_HVP, in, out);
+    for (int i = 0; i < 2 + 5 * N && !status; i++)
+        s->sum += out[i];
+    ad_reset(s->t);
+    ad_var v = ad_input_array(s->t, AD_F64, 1, s3, numbers), z = ad_sum(ad_mul(v, ad_exp(v)));
+    if (!status)
+        status = compile_and_run(s, 1, &v, 1, &z, AD_GRADIENT | AD_JVP | AD_HVP, in, out);
+    for (int i = 0; i < 1 + 3 + 1 + 3 && !status; i++)
+        s->sum += out[i];
+    return status;
+}
+
 /* ---- running them ---- */
 
 typedef ad_status scene(stage *s);
@@ -382,6 +420,12 @@ static void programs_survive_every_failure(void **state)
 {
     (void)state;
     fail_at_every_call(programs);
+}
+
+static void compiled_programs_survive_every_failure(void **state)
+{
+    (void)state;
+    fail_at_every_call(compiled);
 }
 
 static void tables_and_custom_operations_survive_every_failure(void **state)
@@ -513,6 +557,7 @@ int main(void)
         cmocka_unit_test(tensors_survive_every_failure),
         cmocka_unit_test(derivatives_survive_every_failure),
         cmocka_unit_test(programs_survive_every_failure),
+        cmocka_unit_test(compiled_programs_survive_every_failure),
         cmocka_unit_test(tables_and_custom_operations_survive_every_failure),
         cmocka_unit_test(a_tape_recovers_from_every_failure_by_reset),
         cmocka_unit_test(an_arena_hands_out_aligned_memory_again_after_a_rewind),
