@@ -13,6 +13,20 @@ typedef void map_loop(int64_t blocks, const void *a, const void *b, const void *
 typedef void cotangent_loop(int64_t blocks, const void *g, const void *a, const void *b,
                             const void *c, const void *y, void *out);
 
+/* Expressions of rows in one loop; see compounds.def. n elements of vectors v and numbers s; a
+ * result may be where one of the vectors is. */
+enum {
+#define COMPOUND1(name, ...) COMPOUND_##name,
+#define COMPOUND2            COMPOUND1
+#define COMPOUND3            COMPOUND1
+#include "compounds.def"
+    COMPOUNDS,
+    COMPOUND_VECTORS = 4,
+    COMPOUND_SCALARS = 7,
+    COMPOUND_RESULTS = 3
+};
+typedef void compound_loop(int64_t n, const void *const *v, const double *s, void *const *y);
+
 typedef struct kernels {
     const char *name;    /* as ad_context_kernels gives it */
     int64_t block_bytes; /* KERNELS_BLOCK_MOST at most */
@@ -20,6 +34,7 @@ typedef struct kernels {
         map_loop *map[2]; /* by dtype AD_F64, AD_F32 */
         cotangent_loop *cotangent[3][2];
     } ops[AD_OP_COUNT_];
+    compound_loop *compounds[COMPOUNDS][2];
 } kernels;
 
 /* The set that a context uses. */

@@ -5,21 +5,25 @@
  * buffers share memory. The nodes themselves stay as they were captured. */
 #ifndef PLAN_H
 #define PLAN_H
+#include "kernels.h"
 #include "tape.h"
 
 /* What a plan may do; tests leave some of it out and compare. Without any there is no plan. */
 enum {
-    PASS_ONCE = 1,  /* views, and what follows from constants, are computed once */
-    PASS_FUSE = 2,  /* elementwise nodes in one pass over memory */
-    PASS_STATE = 4, /* results go straight into the state they are assigned to */
-    PASS_REUSE = 8, /* buffers that nobody reads any more are used again */
-    PASS_ALL = 15
+    PASS_ONCE = 1,      /* views, and what follows from constants, are computed once */
+    PASS_FUSE = 2,      /* elementwise nodes in one pass over memory */
+    PASS_STATE = 4,     /* results go straight into the state they are assigned to */
+    PASS_REUSE = 8,     /* buffers that nobody reads any more are used again */
+    PASS_COMPOUND = 16, /* expressions that are known as one loop */
+    PASS_ALL = 31
 };
 
 /* Elementwise nodes over one shape, computed tile by tile. Operands and results are lanes: first
  * the operands, then the results that are kept, then scratch of one tile. */
 typedef struct fused_op {
-    uint16_t code, x[3], y; /* row of ops.def; lanes */
+    uint16_t code; /* row of ops.def, or AD_OP_COUNT_ and more: of compounds.def */
+    uint8_t n_vectors, n_scalars, n_results;
+    uint16_t x[COMPOUND_VECTORS + COMPOUND_SCALARS], y[COMPOUND_RESULTS]; /* lanes */
 } fused_op;
 
 typedef struct fused_store { /* after each tile: what was read must be read before it is written */
@@ -62,6 +66,7 @@ typedef struct lane {
     char *buffer;    /* a tile of it where it does not lie as the result does */
     int64_t stride[AD_MAX_RANK], row, step;
     ad_dtype dtype;
+    bool is_vector; /* is it read as an array of a tile */
     enum { LANE_DIRECT, LANE_ONE, LANE_REPEATED, LANE_GATHERED } kind;
 } lane;
 
@@ -70,9 +75,10 @@ typedef struct bound { /* a pass over the arrays of a workspace */
     const struct kernels *kernels;
     ad_dtype dtype;
     int rank; /* of the axes, merged where they lie behind one another in all lanes */
-    int64_t shape[AD_MAX_RANK], tile_rows;
+    int64_t shape[AD_MAX_RANK], tile_rows, tile;
     lane *lanes;
-    void **at; /* of each lane and slot, in the tile that is walked */
+    void **at;       /* of each lane and slot, in the tile that is walked */
+    double *scalars; /* the values of lanes that are numbers */
 } bound;
 
 /* Memory for a pass; scratch is shared by all passes of a workspace. NULL: out of memory. */
@@ -115,6 +121,7 @@ bool plan_groups(planner *q);                              /* plan_fuse.c */
 bool plan_order(planner *q);                               /* plan_order.c */
 bool plan_states(planner *q);                              /* plan_place.c */
 bool plan_places(planner *q);
-bool plan_passes(planner *q); /* plan_fuse.c */
+enum { PASS_NODES = 128 };    /* at most: their scratch must stay in cache */
+bool plan_passes(planner *q); /* plan_pass.c */
 
 #endif

@@ -6,11 +6,12 @@
  * results. An operand that does not lie so is brought into a buffer: a number or a short row once
  * for many tiles, anything else tile by tile. */
 #define AD_PLAIN
-#include "kernels.h"
 #include "program.h"
 #include <string.h>
 
-enum { TILE = 512, SKEW = 64 }; /* elements; bytes, so that buffers do not meet in the cache */
+/* elements of a tile, where its values have to stay in cache from loop to loop, and where there is
+ * but one loop; bytes, so that buffers do not meet in the cache */
+enum { TILE = 512, LONG_TILE = 1 << 14, SKEW = 64 };
 
 size_t bound_scratch(const fused *pass)
 {
@@ -23,7 +24,12 @@ bool bound_make(bound *b, const fused *pass, ad_dtype dtype, arena *memory)
     *b = (bound){.pass = pass, .dtype = dtype};
     b->lanes = arena_zeros(memory, (n + 1) * sizeof *b->lanes);
     b->at = arena_zeros(memory, (n + pass->n_slots + 1) * sizeof *b->at);
-    return b->lanes && b->at;
+    b->scalars = arena_zeros(memory, (n + 1) * sizeof *b->scalars);
+    for (uint32_t k = 0; b->lanes && k < pass->n_ops; k++)
+        for (int j = 0; j < pass->ops[k].n_vectors; j++)
+            if (pass->ops[k].x[j] < pass->n_in)
+                b->lanes[pass->ops[k].x[j]].is_vector = true;
+    return b->lanes && b->at && b->scalars;
 }
 
 /* ---- lanes ---- */
@@ -104,8 +110,11 @@ void bound_arrays(bound *b, const frame *f, char *scratch)
     }
     merge_axes(b, n);
     b->tile_rows = rows_of_tile(b);
+    b->tile = p->n_ops == 1 && !p->n_slots ? LONG_TILE : TILE;
     for (uint32_t k = 0; k < p->n_in; k++) {
         choose_kind(b, &b->lanes[k]);
+        if (b->lanes[k].is_vector && b->lanes[k].kind != LANE_DIRECT)
+            b->tile = TILE; /* of buffers */
         b->lanes[k].buffer = scratch;
         b->at[k] = scratch;
         scratch += bytes;
@@ -116,13 +125,19 @@ void bound_arrays(bound *b, const frame *f, char *scratch)
 
 /* ---- buffers ---- */
 
-static void fill_one(const bound *b, const lane *l)
+/* The value of a lane that is one number, and a tile full of it where it is read so. */
+static void read_one(const bound *b, uint32_t k)
 {
+    const lane *l = &b->lanes[k];
     const int64_t all = b->shape[b->rank - 2] * b->shape[b->rank - 1], n = all < TILE ? all : TILE;
     double *d = (void *)l->buffer;
     float *s = (void *)l->buffer;
-    const double wide = l->dtype == AD_F64 ? *(const double *)(const void *)l->data : 0;
-    const float narrow = l->dtype == AD_F64 ? (float)wide : *(const float *)(const void *)l->data;
+    const double wide = l->dtype == AD_F64 ? *(const double *)(const void *)l->data
+                                           : (double)*(const float *)(const void *)l->data;
+    const float narrow = (float)wide;
+    b->scalars[k] = wide;
+    if (!l->is_vector)
+        return;
     if (b->dtype == AD_F64)
         for (int64_t i = 0; i < n; i++)
             d[i] = wide;
@@ -156,6 +171,23 @@ static const char *element(const lane *l, int64_t offset)
     return l->at + offset * (int64_t)ad_dtype_size(l->dtype);
 }
 
+static void run_op(const bound *b, const fused_op *op, int64_t m)
+{
+    const void *v[COMPOUND_VECTORS] = {NULL, NULL, NULL, NULL};
+    double s[COMPOUND_SCALARS] = {0, 0, 0, 0, 0, 0, 0};
+    void *y[COMPOUND_RESULTS] = {NULL, NULL, NULL};
+    for (int k = 0; k < op->n_vectors; k++)
+        v[k] = b->at[op->x[k]];
+    for (int k = 0; k < op->n_scalars; k++)
+        s[k] = b->scalars[op->x[op->n_vectors + k]];
+    for (int k = 0; k < op->n_results; k++)
+        y[k] = b->at[op->y[k]];
+    if (op->code < AD_OP_COUNT_)
+        kernels_map(b->kernels, op->code, b->dtype, m, v[0], v[1], v[2], y[0]);
+    else
+        b->kernels->compounds[op->code - AD_OP_COUNT_][b->dtype](m, v, s, y);
+}
+
 /* `rows` rows from row r on, `count` elements from column c of each on */
 static void run_tile(bound *b, int64_t r, int64_t rows, int64_t c, int64_t count)
 {
@@ -173,8 +205,7 @@ static void run_tile(bound *b, int64_t r, int64_t rows, int64_t c, int64_t count
     for (uint32_t k = p->n_in; k < n; k++)
         b->at[k] = (void *)(uintptr_t)element(&b->lanes[k], r * b->shape[b->rank - 1] + c);
     for (const fused_op *op = p->ops, *end = op + p->n_ops; op < end; op++)
-        kernels_map(b->kernels, op->code, b->dtype, m, b->at[op->x[0]], b->at[op->x[1]],
-                    b->at[op->x[2]], b->at[op->y]);
+        run_op(b, op, m);
     for (uint32_t k = 0; k < p->n_stores; k++)
         memcpy(b->at[p->stores[k].to], b->at[p->stores[k].from],
                (size_t)m * ad_dtype_size(b->dtype));
@@ -188,9 +219,9 @@ static void run_panel(bound *b)
         if (b->lanes[k].kind == LANE_REPEATED)
             gather(&b->lanes[k], b->lanes[k].at, high, count);
     for (int64_t r = 0; r < rows; r += high)
-        for (int64_t c = 0; c < count; c += TILE)
+        for (int64_t c = 0; c < count; c += b->tile)
             run_tile(b, r, rows - r < high ? rows - r : high, c,
-                     count - c < TILE ? count - c : TILE);
+                     count - c < b->tile ? count - c : b->tile);
 }
 
 /* Moves all lanes on to the next panel; false: that was the last. */
@@ -218,7 +249,7 @@ void bound_run(bound *b)
     for (uint32_t k = 0; k < n; k++) {
         b->lanes[k].at = b->lanes[k].data;
         if (k < b->pass->n_in && b->lanes[k].kind == LANE_ONE)
-            fill_one(b, &b->lanes[k]);
+            read_one(b, k);
     }
     do
         run_panel(b);
