@@ -87,6 +87,27 @@ static function *const functions[CASE_COUNT] = {
     [CASE_ROSENBROCK] = rosenbrock, [CASE_MLP] = mlp,           [CASE_SMALL] = small,
 };
 
+/* Inputs and gradients one by one, or all at once where the library can. */
+static void make_inputs(ad_tape *t, size_t n, const double *x, ad_var *inputs)
+{
+#ifdef HAVE_INPUT_N
+    ad_input_n(t, (int64_t)n, x, inputs);
+#else
+    for (size_t i = 0; i < n; i++)
+        inputs[i] = ad_input(t, x[i]);
+#endif
+}
+
+static void read_gradients(size_t n, const ad_var *inputs, double *gradients)
+{
+#ifdef HAVE_INPUT_N
+    ad_grad_n((int64_t)n, inputs, gradients);
+#else
+    for (size_t i = 0; i < n; i++)
+        gradients[i] = ad_grad(inputs[i]);
+#endif
+}
+
 /* ---- recorded anew for each gradient ------------------------------------------------------------
  */
 
@@ -124,12 +145,10 @@ static void recorded_gradient(void *state, const double *x, double *out)
 {
     struct recorded *r = state;
     ad_reset(r->tape);
-    for (size_t i = 0; i < r->n; i++)
-        r->x[i] = ad_input(r->tape, x[i]);
+    make_inputs(r->tape, r->n, x, r->x);
     ad_var y = r->f(r->x, r->size);
     ad_backward(y);
-    for (size_t i = 0; i < r->n; i++)
-        out[i + 1] = ad_grad(r->x[i]);
+    read_gradients(r->n, r->x, out + 1);
     out[0] = ad_value(y);
 }
 
@@ -139,8 +158,7 @@ static void recording_gradient(void *state, const double *x, double *out)
 {
     struct recorded *r = state;
     ad_reset(r->tape);
-    for (size_t i = 0; i < r->n; i++)
-        r->x[i] = ad_input(r->tape, x[i]);
+    make_inputs(r->tape, r->n, x, r->x);
     out[0] = ad_value(r->f(r->x, r->size));
 }
 #endif
@@ -160,6 +178,7 @@ const way way_recorded = {"recorded", recorded_start, recorded_gradient, recorde
 const way way_recording = {"recorded, not reversed", recorded_start, recording_gradient, NULL,
                            recorded_finish};
 
+#ifdef HAVE_DOTS
 /* ---- recorded anew, each neuron as one node -----------------------------------------------------
  */
 
@@ -184,15 +203,16 @@ static void dots_gradient(void *state, const double *x, double *out)
 {
     struct recorded *r = state;
     ad_reset(r->tape);
-    ad_input_n(r->tape, (int64_t)r->n, x, r->x);
+    make_inputs(r->tape, r->n, x, r->x);
     ad_var y = mlp_dots(r->x);
     ad_backward(y);
-    ad_grad_n((int64_t)r->n, r->x, out + 1);
+    read_gradients(r->n, r->x, out + 1);
     out[0] = ad_value(y);
 }
 
-const way way_dots = {"recorded with ad_dot_add_n", dots_start, dots_gradient, recorded_bytes,
+const way way_dots = {"recorded, with dot nodes", dots_start, dots_gradient, recorded_bytes,
                       recorded_finish};
+#endif
 
 /* ---- recorded once, replayed as a program -------------------------------------------------------
  */
@@ -212,15 +232,33 @@ static void replayed_finish(void *state)
     }
 }
 
-static void *replayed_start(const problem *p)
+enum manner { AS_CAPTURED, OPTIMISED, AS_MACHINE_CODE };
+
+static ad_program *make_program(ad_tape *t, size_t n, const ad_var *x, ad_var y, enum manner manner)
+{
+#ifdef HAVE_COMPILE
+    if (manner != AS_CAPTURED) {
+        ad_program *p = ad_compile(t, (int)n, x, 1, &y, &(ad_compile_config){.want = AD_GRADIENT});
+#ifdef HAVE_NATIVE
+        if (p && manner == AS_MACHINE_CODE && ad_program_native(p, NULL) != AD_OK) {
+            ad_program_free(p);
+            p = NULL;
+        }
+#endif
+        return p;
+    }
+#endif
+    return manner == AS_CAPTURED ? ad_program_capture(t, (int)n, x, 1, &y, AD_GRADIENT) : NULL;
+}
+
+static void *start_program(const problem *p, enum manner manner)
 {
     struct recorded *once = recorded_start(p);
     struct replayed *r = calloc(1, sizeof *r);
     if (once && r) {
-        for (size_t i = 0; i < p->n; i++)
-            once->x[i] = ad_input(once->tape, p->x[i]);
+        make_inputs(once->tape, p->n, p->x, once->x);
         ad_var y = once->f(once->x, p->size);
-        r->program = ad_program_capture(once->tape, (int)p->n, once->x, 1, &y, AD_GRADIENT);
+        r->program = make_program(once->tape, p->n, once->x, y, manner);
         r->workspace = r->program ? ad_workspace_new(r->program) : NULL;
     }
     recorded_finish(once);
@@ -230,6 +268,8 @@ static void *replayed_start(const problem *p)
     }
     return r;
 }
+
+static void *replayed_start(const problem *p) { return start_program(p, AS_CAPTURED); }
 
 static void replayed_gradient(void *state, const double *x, double *out)
 {
@@ -246,4 +286,18 @@ static double replayed_bytes(void *state)
 
 const way way_replayed = {"replayed", replayed_start, replayed_gradient, replayed_bytes,
                           replayed_finish};
+
+#ifdef HAVE_COMPILE
+static void *optimised_start(const problem *p) { return start_program(p, OPTIMISED); }
+
+const way way_optimised = {"optimised program", optimised_start, replayed_gradient, replayed_bytes,
+                           replayed_finish};
+#endif
+
+#ifdef HAVE_NATIVE
+static void *native_start(const problem *p) { return start_program(p, AS_MACHINE_CODE); }
+
+const way way_native = {"native program", native_start, replayed_gradient, replayed_bytes,
+                        replayed_finish};
+#endif
 #endif

@@ -105,6 +105,8 @@ const char *scratch_folder(void)
         snprintf(running.folder, sizeof running.folder, "/tmp/tapegrad-bench-XXXXXX");
         if (!mkdtemp(running.folder))
             running.folder[0] = 0;
+        else
+            setenv("TAPEGRAD_CACHE", running.folder, 1); /* our machine code goes there, too */
     }
     return running.folder[0] ? running.folder : NULL;
 }

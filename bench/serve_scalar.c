@@ -26,7 +26,16 @@ static const struct {
     {"recorded", &way_recorded, NULL},
     {"recorded, with source sites", &way_recorded_with_sites, NULL},
     {"recorded, not reversed", &way_recording, NULL},
+#ifdef HAVE_DOTS
+    {"recorded, with dot nodes", &way_dots, NULL},
+#endif
     {"replayed", &way_replayed, NULL},
+#ifdef HAVE_COMPILE
+    {"optimised program", &way_optimised, NULL},
+#endif
+#ifdef HAVE_NATIVE
+    {"native program", &way_native, NULL},
+#endif
     {"hand-written derivative", &way_hand, NULL},
     {"plain function, value only", &way_plain, NULL},
     {"ADOL-C", NULL, peer_adolc_recorded},
