@@ -87,25 +87,31 @@ static function *const functions[CASE_COUNT] = {
     [CASE_ROSENBROCK] = rosenbrock, [CASE_MLP] = mlp,           [CASE_SMALL] = small,
 };
 
-/* Inputs and gradients one by one, or all at once where the library can. */
+/* Inputs and gradients one by one where they are few, all at once where the library can. */
+enum { FEW = 16 };
+
 static void make_inputs(ad_tape *t, size_t n, const double *x, ad_var *inputs)
 {
 #ifdef HAVE_INPUT_N
-    ad_input_n(t, (int64_t)n, x, inputs);
-#else
+    if (n > FEW) {
+        ad_input_n(t, (int64_t)n, x, inputs);
+        return;
+    }
+#endif
     for (size_t i = 0; i < n; i++)
         inputs[i] = ad_input(t, x[i]);
-#endif
 }
 
 static void read_gradients(size_t n, const ad_var *inputs, double *gradients)
 {
 #ifdef HAVE_INPUT_N
-    ad_grad_n((int64_t)n, inputs, gradients);
-#else
+    if (n > FEW) {
+        ad_grad_n((int64_t)n, inputs, gradients);
+        return;
+    }
+#endif
     for (size_t i = 0; i < n; i++)
         gradients[i] = ad_grad(inputs[i]);
-#endif
 }
 
 /* ---- recorded anew for each gradient ------------------------------------------------------------

@@ -76,10 +76,10 @@ static void load(loaded *l)
     }
 }
 
-static void *make_own(const struct product *p)
+static void *make_own(const struct product *p, const ad_context *context)
 {
     struct own *own = calloc(1, sizeof *own);
-    ad_tape *t = ad_tape_new(NULL);
+    ad_tape *t = ad_tape_new(context);
     int64_t a_shape[2] = {p->a_turned ? p->k : p->m, p->a_turned ? p->m : p->k};
     int64_t b_shape[2] = {p->b_turned ? p->n : p->k, p->b_turned ? p->k : p->n};
     ad_tensor *a_values = ad_tensor_from(NULL, AD_F32, 2, a_shape, p->a);
@@ -119,6 +119,7 @@ static bool multiply(const loaded *l, struct product *p, int by)
 
 struct step {
     model m;
+    ad_context *context; /* NULL: one thread */
     loaded library[LIBRARIES];
     struct product product[MAX_PRODUCTS];
     int count;
@@ -131,7 +132,7 @@ static void add_product(struct step *s, int m, int n, int k, bool a_turned, bool
     p->a = model_floats((size_t)m * (size_t)k, 31, 97, .5, 1);
     p->b = model_floats((size_t)k * (size_t)n, 7919, 1000, .5, 1);
     p->c = model_floats((size_t)m * (size_t)n, 1, 2, 0, 0);
-    p->own = make_own(p);
+    p->own = make_own(p, s->context);
 }
 
 static double seconds_of(struct step *s, struct product *p, int by, int repeats)
@@ -162,6 +163,10 @@ static void choose_library(struct step *s, struct product *p)
 
 static void make_products(struct step *s)
 {
+#ifdef HAVE_THREADS
+    if (s->m.threads > 1)
+        s->context = ad_context_new(&(ad_context_config){.threads = s->m.threads});
+#endif
     for (int k = 0; k < s->m.layers; k++) {
         const int in = s->m.width[k], out = s->m.width[k + 1], batch = s->m.batch;
         add_product(s, batch, out, in, false, false); /* forward */
