@@ -172,6 +172,40 @@ static void one_program_in_many_threads_gives_the_bits_of_one_after_the_other(vo
     ad_param_free(p);
 }
 
+static void *compiled_work(void *of)
+{
+    job *j = of;
+    double x[SIZE];
+    ad_workspace *w = ad_workspace_new(j->program);
+    for (int r = 0; r < ROUNDS; r++) {
+        fill(x, SIZE, 100 * j->number + r);
+        j->failed |= ad_run(w, x, j->results[r]) != AD_OK;
+        double rest[SIZE + 1];
+        x[0] = -2; /* asks for another tape */
+        j->failed |= ad_run(w, x, rest) != AD_RETAPE || !strstr(ad_workspace_error(w), "-2 < -1");
+    }
+    ad_workspace_free(w);
+    return NULL;
+}
+
+static void one_compiled_program_in_many_threads_gives_the_bits_of_one_after_the_other(void **state)
+{
+    (void)state;
+    ad_tape *t = ad_tape_new(NULL);
+    ad_var x[SIZE], y = ad_constant(0);
+    for (int i = 0; i < SIZE; i++)
+        x[i] = ad_input(t, 1);
+    ad_lt(x[0], -1);
+    for (int i = 0; i < SIZE; i++)
+        y = ad_add(ad_mul(x[i], ad_sin(x[SIZE - 1 - i])), ad_tanh(y));
+    ad_program *program = ad_compile(t, SIZE, x, 1, &y, &(ad_compile_config){.want = AD_GRADIENT});
+    if (!program)
+        fail_msg("no program: %s", ad_tape_error(t));
+    ad_tape_free(t);
+    both_ways(compiled_work, program, NULL, NULL);
+    ad_program_free(program);
+}
+
 /* each with states of its own, bound in place of the parameter's */
 static void *training_work(void *of)
 {
@@ -241,6 +275,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tapes_in_many_threads_give_the_bits_of_one_after_the_other),
         cmocka_unit_test(one_program_in_many_threads_gives_the_bits_of_one_after_the_other),
+        cmocka_unit_test(
+            one_compiled_program_in_many_threads_gives_the_bits_of_one_after_the_other),
         cmocka_unit_test(states_bound_to_workspaces_are_trained_apart),
         cmocka_unit_test(references_to_a_shared_tensor_are_counted_right),
     };
