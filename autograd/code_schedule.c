@@ -2,7 +2,9 @@
  *
  * An instruction's depth is one more than the deepest of its operands. Those of one depth do not
  * depend on one another: put side by side, and those of one operation together, they become loops
- * over memory; and what repeats from depth to depth becomes a loop as well. */
+ * over memory; and what repeats from depth to depth becomes a loop as well. Derivatives are written
+ * from the last operation to the first: where that is seen in the order of operands, it is turned,
+ * so that memory is gone through upwards. */
 #define AD_PLAIN
 #include "code.h"
 
@@ -42,6 +44,49 @@ typedef struct tables {
     instr *at;
     uint32_t *origin;
 } tables;
+
+/* where an instruction's operands stand, the first of them above all */
+static uint64_t operands_at(const code *k, const instr *at, const uint32_t *position)
+{
+    const uint32_t *f = code_is_dot(at) ? k->factors + at->a : NULL, arity = code_arity(at);
+    const uint64_t a = f           ? position[f[0]]
+                       : arity > 0 ? position[at->a]
+                                   : 0,
+                   b = f           ? position[f[1]]
+                       : arity > 1 ? position[at->b]
+                                   : 0;
+    return a << 32 | b;
+}
+
+static void reverse(uint32_t *from, uint32_t n)
+{
+    for (uint32_t i = 0; i < n / 2; i++) {
+        const uint32_t kept = from[i];
+        from[i] = from[n - 1 - i];
+        from[n - 1 - i] = kept;
+    }
+}
+
+/* Turns what goes downwards, group by group: those of one depth and operation. */
+static void turn_downward_runs(const code *k, const tables *t, uint32_t *position)
+{
+    for (uint32_t i = 0, end; i < k->n; i = end) {
+        const uint32_t *order = t->order;
+        for (end = i + 1; end < k->n && t->op[order[end]] == t->op[order[i]] &&
+                          t->depth[order[end]] == t->depth[order[i]];)
+            end++;
+        for (uint32_t j = i, last; j < end; j = last + 1) {
+            uint64_t at = operands_at(k, &k->at[order[j]], position), next;
+            for (last = j;
+                 last + 1 < end && (next = operands_at(k, &k->at[order[last + 1]], position)) < at;
+                 last++)
+                at = next;
+            reverse(t->order + j, last + 1 - j);
+        }
+        for (uint32_t j = i; j < end; j++)
+            position[order[j]] = j;
+    }
+}
 
 static void put_in_order(code *k, const tables *t)
 {
@@ -85,6 +130,7 @@ void code_schedule(code *k)
         for (uint32_t i = 0; i < k->n; i++)
             by_op[i] = t.order[i];
         sort(k->n, by_op, t.depth, depths, t.count, t.order);
+        turn_downward_runs(k, &t, t.first);
         put_in_order(k, &t);
     }
     arena_free(&memory);
