@@ -63,7 +63,6 @@ bool plan_program(struct ad_program *p, unsigned passes, plan **out);
 
 typedef struct lane {
     char *data, *at; /* first element; of the panel that is walked */
-    char *buffer;    /* a tile of it where it does not lie as the result does */
     int64_t stride[AD_MAX_RANK], row, step;
     ad_dtype dtype;
     bool is_vector; /* is it read as an array of a tile */
@@ -73,9 +72,11 @@ typedef struct lane {
 typedef struct bound { /* a pass over the arrays of a workspace */
     const fused *pass;
     const struct kernels *kernels;
+    const ad_context *context;
     ad_dtype dtype;
     int rank; /* of the axes, merged where they lie behind one another in all lanes */
     int64_t shape[AD_MAX_RANK], tile_rows, tile;
+    int64_t share; /* tiles that a thread takes at a time; 0: no threads */
     lane *lanes;
     void **at;       /* of each lane and slot, in the tile that is walked */
     double *scalars; /* the values of lanes that are numbers */

@@ -6,6 +6,7 @@
  * results. An operand that does not lie so is brought into a buffer: a number or a short row once
  * for many tiles, anything else tile by tile. */
 #define AD_PLAIN
+#include "pool.h"
 #include "program.h"
 #include <string.h>
 
@@ -92,37 +93,6 @@ static void choose_kind(const bound *b, lane *l)
         l->row = 0;
 }
 
-void bound_arrays(bound *b, const frame *f, char *scratch)
-{
-    const fused *p = b->pass;
-    const uint32_t n = p->n_in + p->n_out;
-    const size_t bytes = TILE * ad_dtype_size(b->dtype) + SKEW;
-    const array y = frame_array(f, p->nodes[p->n_in]);
-    b->kernels = kernels_of(f->context);
-    b->rank = y.rank;
-    memcpy(b->shape, y.shape, sizeof b->shape);
-    for (uint32_t k = 0; k < n; k++) {
-        const array a = frame_array(f, p->nodes[k]), all = array_expanded(&a, y.rank, y.shape);
-        lane *l = &b->lanes[k];
-        l->data = a.data;
-        l->dtype = a.dtype;
-        memcpy(l->stride, all.stride, sizeof l->stride);
-    }
-    merge_axes(b, n);
-    b->tile_rows = rows_of_tile(b);
-    b->tile = p->n_ops == 1 && !p->n_slots ? LONG_TILE : TILE;
-    for (uint32_t k = 0; k < p->n_in; k++) {
-        choose_kind(b, &b->lanes[k]);
-        if (b->lanes[k].is_vector && b->lanes[k].kind != LANE_DIRECT)
-            b->tile = TILE; /* of buffers */
-        b->lanes[k].buffer = scratch;
-        b->at[k] = scratch;
-        scratch += bytes;
-    }
-    for (uint32_t k = 0; k < p->n_slots; k++, scratch += bytes)
-        b->at[n + k] = scratch;
-}
-
 /* ---- buffers ---- */
 
 /* The value of a lane that is one number, and a tile full of it where it is read so. */
@@ -130,8 +100,8 @@ static void read_one(const bound *b, uint32_t k)
 {
     const lane *l = &b->lanes[k];
     const int64_t all = b->shape[b->rank - 2] * b->shape[b->rank - 1], n = all < TILE ? all : TILE;
-    double *d = (void *)l->buffer;
-    float *s = (void *)l->buffer;
+    double *d = b->at[k];
+    float *s = b->at[k];
     const double wide = l->dtype == AD_F64 ? *(const double *)(const void *)l->data
                                            : (double)*(const float *)(const void *)l->data;
     const float narrow = (float)wide;
@@ -149,13 +119,13 @@ static void read_one(const bound *b, uint32_t k)
 #define GATHER(T)                                                                                  \
     for (int64_t r = 0; r < rows; r++) {                                                           \
         const T *from = (const T *)(const void *)at + r * l->row;                                  \
-        T *to = (T *)(void *)l->buffer + r * count;                                                \
+        T *to = (T *)buffer + r * count;                                                           \
         for (int64_t i = 0; i < count; i++)                                                        \
             to[i] = from[i * l->step];                                                             \
     }
 
-/* rows of `count` elements, one behind the other */
-static void gather(const lane *l, const char *at, int64_t rows, int64_t count)
+/* rows of `count` elements, one behind the other, into a buffer */
+static void gather(const lane *l, const char *at, int64_t rows, int64_t count, void *buffer)
 {
     if (l->dtype == AD_F64)
         GATHER(double)
@@ -171,57 +141,152 @@ static const char *element(const lane *l, int64_t offset)
     return l->at + offset * (int64_t)ad_dtype_size(l->dtype);
 }
 
-static void run_op(const bound *b, const fused_op *op, int64_t m)
+static void run_op(const bound *b, const fused_op *op, int64_t m, void *const *at)
 {
     const void *v[COMPOUND_VECTORS] = {NULL, NULL, NULL, NULL};
     double s[COMPOUND_SCALARS] = {0, 0, 0, 0, 0, 0, 0};
     void *y[COMPOUND_RESULTS] = {NULL, NULL, NULL};
     for (int k = 0; k < op->n_vectors; k++)
-        v[k] = b->at[op->x[k]];
+        v[k] = at[op->x[k]];
     for (int k = 0; k < op->n_scalars; k++)
         s[k] = b->scalars[op->x[op->n_vectors + k]];
     for (int k = 0; k < op->n_results; k++)
-        y[k] = b->at[op->y[k]];
+        y[k] = at[op->y[k]];
     if (op->code < AD_OP_COUNT_)
         kernels_map(b->kernels, op->code, b->dtype, m, v[0], v[1], v[2], y[0]);
     else
         b->kernels->compounds[op->code - AD_OP_COUNT_][b->dtype](m, v, s, y);
 }
 
-/* `rows` rows from row r on, `count` elements from column c of each on */
-static void run_tile(bound *b, int64_t r, int64_t rows, int64_t c, int64_t count)
+/* `rows` rows from row r on, `count` elements from column c of each on; at: buffers and slots */
+static void run_tile(const bound *b, void **at, int64_t r, int64_t rows, int64_t c, int64_t count)
 {
     const fused *p = b->pass;
     const uint32_t n = p->n_in + p->n_out;
     const int64_t m = rows * count;
     for (uint32_t k = 0; k < p->n_in; k++) {
-        lane *l = &b->lanes[k];
-        const char *at = element(l, r * l->row + c * l->step);
+        const lane *l = &b->lanes[k];
+        const char *from = element(l, r * l->row + c * l->step);
         if (l->kind == LANE_DIRECT)
-            b->at[k] = (void *)(uintptr_t)at;
+            at[k] = (void *)(uintptr_t)from;
         else if (l->kind == LANE_GATHERED)
-            gather(l, at, rows, count);
+            gather(l, from, rows, count, at[k]);
     }
     for (uint32_t k = p->n_in; k < n; k++)
-        b->at[k] = (void *)(uintptr_t)element(&b->lanes[k], r * b->shape[b->rank - 1] + c);
+        at[k] = (void *)(uintptr_t)element(&b->lanes[k], r * b->shape[b->rank - 1] + c);
     for (const fused_op *op = p->ops, *end = op + p->n_ops; op < end; op++)
-        run_op(b, op, m);
+        run_op(b, op, m, at);
     for (uint32_t k = 0; k < p->n_stores; k++)
-        memcpy(b->at[p->stores[k].to], b->at[p->stores[k].from],
-               (size_t)m * ad_dtype_size(b->dtype));
+        memcpy(at[p->stores[k].to], at[p->stores[k].from], (size_t)m * ad_dtype_size(b->dtype));
+}
+
+/* Tiles from..to-1 of a panel, by rows. */
+static void run_tiles(const bound *b, void **at, int64_t from, int64_t to)
+{
+    const int64_t rows = b->shape[b->rank - 2], count = b->shape[b->rank - 1];
+    const int64_t across = (count + b->tile - 1) / b->tile;
+    int64_t r = from / across * b->tile_rows, c = from % across * b->tile;
+    for (int64_t i = from; i < to; i++) {
+        run_tile(b, at, r, rows - r < b->tile_rows ? rows - r : b->tile_rows, c,
+                 count - c < b->tile ? count - c : b->tile);
+        c += b->tile;
+        if (c >= count)
+            c = 0, r += b->tile_rows;
+    }
+}
+
+static int64_t count_tiles(const bound *b)
+{
+    const int64_t rows = b->shape[b->rank - 2], count = b->shape[b->rank - 1];
+    return (rows + b->tile_rows - 1) / b->tile_rows * ((count + b->tile - 1) / b->tile);
+}
+
+/* ---- by several threads ---- */
+
+enum { SHARE = 1 << 15, HANDS_LANES = 64, HANDS_ROOM = 1 << 16 }; /* elements; bytes of stack */
+
+static size_t stretch(const bound *b) { return TILE * ad_dtype_size(b->dtype) + SKEW; }
+
+static bool is_own(const bound *b, uint32_t k) /* does each thread need a buffer of its own */
+{
+    return k >= b->pass->n_in + b->pass->n_out ||
+           (k < b->pass->n_in && b->lanes[k].kind == LANE_GATHERED);
+}
+
+/* A share of the tiles of a panel, with buffers of its own for what changes from tile to tile. */
+static void run_share(void *user, int64_t share)
+{
+    const bound *b = user;
+    const uint32_t n = b->pass->n_in + b->pass->n_out + b->pass->n_slots;
+    const int64_t tiles = count_tiles(b), from = share * b->share;
+    _Alignas(64) char room[HANDS_ROOM];
+    void *at[HANDS_LANES];
+    char *next = room;
+    for (uint32_t k = 0; k < n; k++) {
+        at[k] = is_own(b, k) ? next : b->at[k];
+        next += is_own(b, k) ? stretch(b) : 0;
+    }
+    run_tiles(b, at, from, from + b->share < tiles ? from + b->share : tiles);
+}
+
+/* Tiles of one share, if several threads are there and worth it; else 0. */
+static int64_t share_of(const bound *b, const ad_context *context)
+{
+    const int64_t all = b->shape[b->rank - 2] * b->shape[b->rank - 1], tiles = count_tiles(b);
+    const uint32_t n = b->pass->n_in + b->pass->n_out + b->pass->n_slots;
+    size_t room = 0;
+    for (uint32_t k = 0; k < n; k++)
+        room += is_own(b, k) ? stretch(b) : 0;
+    if (pool_threads(context) < 2 || all < 2 * SHARE || n > HANDS_LANES || room > HANDS_ROOM)
+        return 0;
+    const int64_t share = SHARE / (all / tiles);
+    return share < 1 ? 1 : share;
 }
 
 static void run_panel(bound *b)
 {
-    const int64_t rows = b->shape[b->rank - 2], count = b->shape[b->rank - 1];
-    const int64_t high = b->tile_rows;
+    const int64_t tiles = count_tiles(b);
     for (uint32_t k = 0; k < b->pass->n_in; k++)
         if (b->lanes[k].kind == LANE_REPEATED)
-            gather(&b->lanes[k], b->lanes[k].at, high, count);
-    for (int64_t r = 0; r < rows; r += high)
-        for (int64_t c = 0; c < count; c += b->tile)
-            run_tile(b, r, rows - r < high ? rows - r : high, c,
-                     count - c < b->tile ? count - c : b->tile);
+            gather(&b->lanes[k], b->lanes[k].at, b->tile_rows, b->shape[b->rank - 1], b->at[k]);
+    if (b->share)
+        pool_run(b->context, (tiles + b->share - 1) / b->share, run_share, b);
+    else
+        run_tiles(b, b->at, 0, tiles);
+}
+
+/* ---- binding and running ---- */
+
+void bound_arrays(bound *b, const frame *f, char *scratch)
+{
+    const fused *p = b->pass;
+    const uint32_t n = p->n_in + p->n_out;
+    const size_t bytes = stretch(b);
+    const array y = frame_array(f, p->nodes[p->n_in]);
+    b->context = f->context;
+    b->kernels = kernels_of(f->context);
+    b->rank = y.rank;
+    memcpy(b->shape, y.shape, sizeof b->shape);
+    for (uint32_t k = 0; k < n; k++) {
+        const array a = frame_array(f, p->nodes[k]), all = array_expanded(&a, y.rank, y.shape);
+        lane *l = &b->lanes[k];
+        l->data = a.data;
+        l->dtype = a.dtype;
+        memcpy(l->stride, all.stride, sizeof l->stride);
+    }
+    merge_axes(b, n);
+    b->tile_rows = rows_of_tile(b);
+    b->tile = p->n_ops == 1 && !p->n_slots ? LONG_TILE : TILE;
+    for (uint32_t k = 0; k < p->n_in; k++) {
+        choose_kind(b, &b->lanes[k]);
+        if (b->lanes[k].is_vector && b->lanes[k].kind != LANE_DIRECT)
+            b->tile = TILE; /* of buffers */
+        b->at[k] = scratch;
+        scratch += bytes;
+    }
+    for (uint32_t k = 0; k < p->n_slots; k++, scratch += bytes)
+        b->at[n + k] = scratch;
+    b->share = share_of(b, f->context);
 }
 
 /* Moves all lanes on to the next panel; false: that was the last. */

@@ -10,7 +10,15 @@
 #include "compare.h"
 #include "program.h"
 
-enum { PROGRAMS = 600, INPUTS = 6, STATES = 8, POOL = 64, OUTPUTS = 6, RUNS = 3 };
+enum {
+    LARGEST = 1 << 18,
+    PROGRAMS = 600,
+    INPUTS = 6,
+    STATES = 8,
+    POOL = 64,
+    OUTPUTS = 6,
+    RUNS = 3
+};
 
 typedef struct shape {
     int rank;
@@ -23,12 +31,16 @@ static const shape shapes[] = {{2, {3, 4}},    {2, {40, 30}},  {1, {4}},     {2,
                                {1, {1}},       {2, {3, 700}},  {1, {700}},   {2, {0, 4}},
                                {1, {1100}}};
 enum { SHAPES = sizeof shapes / sizeof *shapes };
+/* the same, large enough for several threads */
+static const shape wide_shapes[] = {{2, {300, 256}},    {1, {256}}, {2, {300, 1}},
+                                    {3, {1, 300, 256}}, {1, {1}},   {2, {256, 300}}};
+enum { WIDE_SHAPES = sizeof wide_shapes / sizeof *wide_shapes };
 
 typedef struct writer {
     uint64_t state;
     ad_tape *tape;
     ad_dtype dtype;
-    bool tame;
+    bool tame, wide;
     ad_var pool[POOL];
     int n;
     ad_var in[INPUTS];
@@ -47,6 +59,11 @@ static double wild(uint64_t *state, bool tame)
     return numbers[random_below(state, (int)(sizeof numbers / sizeof *numbers))];
 }
 
+static const shape *any_shape(writer *w)
+{
+    return w->wide ? &wide_shapes[choose(w, WIDE_SHAPES)] : &shapes[choose(w, SHAPES)];
+}
+
 static ad_tensor *wild_tensor(writer *w, const shape *s)
 {
     ad_tensor *t = ad_tensor_new(NULL, w->dtype, s->rank, s->of);
@@ -62,7 +79,8 @@ static ad_tensor *wild_tensor(writer *w, const shape *s)
 
 static void add(writer *w, ad_var a)
 {
-    if (ad_size(a) <= 1 << 14 && (!ad_is_tensor(a) || ad_dtype_of(a) == w->dtype))
+    if (ad_size(a) <= (w->wide ? LARGEST : LARGEST / 16) &&
+        (!ad_is_tensor(a) || ad_dtype_of(a) == w->dtype))
         w->pool[w->n < POOL ? w->n++ : choose(w, POOL)] = a;
 }
 
@@ -195,21 +213,21 @@ static void write_assignments(writer *w)
     }
 }
 
-static void begin(writer *w, int seed, ad_dtype dtype)
+static void begin(writer *w, int seed, ad_dtype dtype, const ad_context *context)
 {
-    *w = (writer){.state = (uint64_t)seed, .dtype = dtype, .tame = seed / 2 % 2};
-    w->tape = ad_tape_new(NULL);
+    *w = (writer){.state = (uint64_t)seed, .dtype = dtype, .tame = seed / 2 % 2, .wide = context};
+    w->tape = ad_tape_new(context);
     add(w, w->in[0] = ad_input(w->tape, wild(&w->state, w->tame)));
     for (int k = 1; k < INPUTS; k++) {
-        ad_tensor *value = wild_tensor(w, &shapes[choose(w, SHAPES)]);
+        ad_tensor *value = wild_tensor(w, any_shape(w));
         add(w, w->in[k] = ad_input_tensor(w->tape, value));
         ad_tensor_free(value);
     }
     for (int k = 0; k < STATES; k++) {
-        w->states[k] = ad_param_new("s", wild_tensor(w, &shapes[choose(w, SHAPES)]), choose(w, 2));
+        w->states[k] = ad_param_new("s", wild_tensor(w, any_shape(w)), choose(w, 2));
         add(w, ad_use(w->tape, w->states[k]));
     }
-    ad_tensor *constant = wild_tensor(w, &shapes[choose(w, SHAPES)]);
+    ad_tensor *constant = wild_tensor(w, any_shape(w));
     add(w, ad_constant_tensor(w->tape, constant));
     add(w, ad_add(ad_constant_tensor(w->tape, constant), ad_constant(1)));
     ad_tensor_free(constant);
@@ -281,7 +299,7 @@ static void compare_tensors(const char *what, const ad_tensor *a, const ad_tenso
 
 static void compare_runs(side *a, side *b, int outputs, const char *what)
 {
-    static double x[1 << 15], y[1 << 15];
+    static double x[LARGEST], y[LARGEST];
     char part[160];
     ad_status s = ad_run(a->workspace, NULL, NULL), r = ad_run(b->workspace, NULL, NULL);
     if (s != r)
@@ -300,12 +318,13 @@ static void compare_runs(side *a, side *b, int outputs, const char *what)
     }
 }
 
-static void compare_program(int seed, ad_dtype dtype, unsigned passes, int how)
+static void compare_program(int seed, unsigned passes, int how, const ad_context *context)
 {
     writer w;
     ad_var out[OUTPUTS];
     char what[128];
-    begin(&w, seed, dtype);
+    const ad_dtype dtype = seed % 2 ? AD_F32 : AD_F64;
+    begin(&w, seed, dtype, context);
     write_program(&w, 10 + choose(&w, 50));
     write_assignments(&w);
     const int outputs = 1 + choose(&w, OUTPUTS - 1);
@@ -333,7 +352,7 @@ static void planned_programs_give_the_same_bits(void **state)
     (void)state;
     begin_test();
     for (int seed = 0; seed < PROGRAMS && !failures; seed++)
-        compare_program(seed, seed % 2 ? AD_F32 : AD_F64, PASS_ALL, 0);
+        compare_program(seed, PASS_ALL, 0, NULL);
     end_test();
 }
 
@@ -342,7 +361,7 @@ static void each_pass_alone_gives_the_same_bits(void **state)
     (void)state;
     begin_test();
     for (int seed = 0; seed < PROGRAMS && !failures; seed++)
-        compare_program(PROGRAMS + seed, seed % 2 ? AD_F32 : AD_F64, (unsigned)seed % PASS_ALL, 0);
+        compare_program(PROGRAMS + seed, (unsigned)seed % PASS_ALL, 0, NULL);
     end_test();
 }
 
@@ -351,9 +370,19 @@ static void tensors_that_a_plan_does_not_fit_give_the_same_bits(void **state)
     (void)state;
     begin_test();
     for (int seed = 0; seed < PROGRAMS && !failures; seed++)
-        compare_program(2 * PROGRAMS + seed, seed % 2 ? AD_F32 : AD_F64, PASS_ALL,
-                        1 + seed / 2 % 2);
+        compare_program(2 * PROGRAMS + seed, PASS_ALL, 1 + seed / 2 % 2, NULL);
     end_test();
+}
+
+static void threads_give_the_same_bits(void **state)
+{
+    (void)state;
+    ad_context *context = ad_context_new(&(ad_context_config){.threads = 3});
+    begin_test();
+    for (int seed = 0; seed < PROGRAMS / 20 && !failures; seed++)
+        compare_program(3 * PROGRAMS + seed, PASS_ALL, 0, context);
+    end_test();
+    ad_context_free(context);
 }
 
 /* ---- what plans look like ---- */
@@ -636,6 +665,7 @@ int main(void)
     const struct CMUnitTest cases[] = {
         cmocka_unit_test(planned_programs_give_the_same_bits),
         cmocka_unit_test(each_pass_alone_gives_the_same_bits),
+        cmocka_unit_test(threads_give_the_same_bits),
         cmocka_unit_test(an_update_is_one_pass_in_the_memory_of_its_states),
         cmocka_unit_test(the_pool_holds_what_lives_at_one_time),
         cmocka_unit_test(nothing_is_computed_for_the_gradient_of_data),
