@@ -100,11 +100,12 @@ static array element(const array *a, int64_t offset)
 }
 
 /* c <- a b of the last two axes as a call of gemm; all must be readable, c by rows. */
-static bound_product bound_one(const array *a, const array *b, const array *c)
+static bound_product bound_one(const frame *f, const array *a, const array *b, const array *c)
 {
     bool tc;
     int64_t ldc;
-    bound_product p = {.dtype = c->dtype,
+    bound_product p = {.context = f->context,
+                       .dtype = c->dtype,
                        .m = c->shape[c->rank - 2],
                        .n = c->shape[c->rank - 1],
                        .k = a->shape[a->rank - 1],
@@ -120,14 +121,15 @@ static bound_product bound_one(const array *a, const array *b, const array *c)
 
 static void bound_run_product(const bound_product *p, bool add)
 {
-    gemm(p->dtype, p->ta, p->tb, p->m, p->n, p->k, p->a, p->lda, p->b, p->ldb, add, p->c, p->ldc);
+    gemm(p->context, p->dtype, p->ta, p->tb, p->m, p->n, p->k, p->a, p->lda, p->b, p->ldb, add,
+         p->c, p->ldc);
 }
 
 void product_run(const bound_product *p) { bound_run_product(p, false); }
 
-static void multiply_one(const array *a, const array *b, bool add, const array *c)
+static void multiply_one(const frame *f, const array *a, const array *b, bool add, const array *c)
 {
-    bound_product p = bound_one(a, b, c);
+    bound_product p = bound_one(f, a, b, c);
     bound_run_product(&p, add);
 }
 
@@ -222,7 +224,7 @@ static ad_status multiply(frame *f, array a, array b, bool add, const array *c)
         return AD_NO_MEMORY;
     array z = *c;
     if (leading.size == 1 || fold_product(&a, &b, &z)) {
-        multiply_one(&a, &b, add, &z);
+        multiply_one(f, &a, &b, add, &z);
         return AD_OK;
     }
     if (!add && unstacked(c).size != c->size) {
@@ -239,7 +241,7 @@ static ad_status multiply(frame *f, array a, array b, bool add, const array *c)
         array x = element(&a, array_offset(&heads[0], i)),
               y = element(&b, array_offset(&heads[1], i));
         z = element(c, array_offset(&heads[2], i));
-        multiply_one(&x, &y, add, &z);
+        multiply_one(f, &x, &y, add, &z);
     }
     return AD_OK;
 }
@@ -397,7 +399,7 @@ bool product_bind(const frame *f, const block *b, bound_product *p)
     if (!layout(&s.a, &t, &ld) || !layout(&s.b, &t, &ld) ||
         (leading.size != 1 && (!leading.size || !fold_product(&s.a, &s.b, &s.y))))
         return false;
-    *p = bound_one(&s.a, &s.b, &s.y);
+    *p = bound_one(f, &s.a, &s.b, &s.y);
     return true;
 }
 

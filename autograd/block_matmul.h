@@ -4,6 +4,7 @@
 #include "tape.h"
 
 typedef struct bound_product { /* the arguments of one call of gemm */
+    const ad_context *context;
     bool ta, tb;
     ad_dtype dtype;
     int64_t m, n, k, lda, ldb, ldc;

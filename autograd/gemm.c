@@ -1,65 +1,45 @@
-/* gemm.c - products of matrices: by a BLAS where there is one, else by kernels of our own
+/* gemm.c - products of matrices: by a plain loop, by kernels of our own or by a BLAS, whichever is
+ * the fastest for the sizes at hand
  *
- * A BLAS is the fastest there is for large matrices and spends longer on being called than on the
- * product of tiny ones, which therefore go through a plain loop in every build. Without a BLAS the
- * rest is done the way that BLAS do it: blocks that fit into the cache are packed into strips, and
- * a tile of C is summed in registers. */
+ * Large products are cut into tiles that follow from sizes alone, and the threads of the context
+ * share them: so the bits do not depend on how many threads there are. */
 #define AD_PLAIN
 #include "gemm.h"
+#include "kernels.h"
+#include "pool.h"
 #include <limits.h>
 
 #ifdef AD_HAVE_CBLAS
 #include <cblas.h>
 #endif
 
-enum {
-/* up to so many multiplications the plain loop is faster: measured with OpenBLAS 0.3, gcc 12, Zen 5
- */
-#ifdef AD_HAVE_CBLAS
-    SMALL = 64,
-#else
-    SMALL = 512,
-#endif
-    TILE_M = 4,   /* rows of a register tile */
-    BLOCK_M = 32, /* what is packed at once; multiples of the tile, 96 KiB of stack in double */
-    BLOCK_N = 64,
-    BLOCK_K = 128,
-#if defined(__AVX512F__)
-    VECTOR_BYTES = 64,
-#elif defined(__AVX__)
-    VECTOR_BYTES = 32,
-#else
-    VECTOR_BYTES = 16,
-#endif
-    TILE_N_F64 = 2 * VECTOR_BYTES / 8,
-    TILE_N_F32 = 2 * VECTOR_BYTES / 4
-};
-
 #define REAL    double
 #define NAME(x) x##_f64
-#define TILE_N  TILE_N_F64
 #include "gemm_kernel.inc"
 #undef REAL
 #undef NAME
-#undef TILE_N
 #define REAL    float
 #define NAME(x) x##_f32
-#define TILE_N  TILE_N_F32
 #include "gemm_kernel.inc"
 #undef REAL
 #undef NAME
-#undef TILE_N
 
-/* A product as strides: what the loops want to know. */
-typedef struct product {
+/* A product as it was asked for. */
+typedef struct request {
+    const ad_context *context;
     ad_dtype dtype;
     bool ta, tb, add;
     int64_t m, n, k, lda, ldb, ldc;
     const void *a, *b;
     void *c;
-} product;
+} request;
 
-static void by_loop(const product *p)
+static const void *element(const request *p, const void *base, int64_t offset)
+{
+    return (const char *)base + offset * (int64_t)ad_dtype_size(p->dtype);
+}
+
+static void by_loop(const request *p)
 {
     int64_t ai = p->ta ? 1 : p->lda, ap = p->ta ? p->lda : 1;
     int64_t bp = p->tb ? 1 : p->ldb, bj = p->tb ? p->ldb : 1;
@@ -85,7 +65,7 @@ enum { MOST = INT_MAX / 2 }; /* of a dimension, in one call */
 
 /* y <- op(A) x + beta y, where a dimension of C is 1. OpenBLAS' beta = 0 may keep a NaN of y:
  * cleared here. */
-static void by_gemv(const product *p)
+static void by_gemv(const request *p)
 {
     bool column = p->n == 1;
     bool transposed = column ? p->ta : !p->tb;
@@ -108,7 +88,7 @@ static void by_gemv(const product *p)
     }
 }
 
-static void by_gemm(const product *p)
+static void by_gemm(const request *p)
 {
     CBLAS_TRANSPOSE ta = p->ta ? CblasTrans : CblasNoTrans, tb = p->tb ? CblasTrans : CblasNoTrans;
     int m = (int)p->m, n = (int)p->n, k = (int)p->k;
@@ -120,15 +100,10 @@ static void by_gemm(const product *p)
                     ldc);
 }
 
-static const void *element(const product *p, const void *base, int64_t offset)
-{
-    return (const char *)base + offset * (int64_t)ad_dtype_size(p->dtype);
-}
-
 /* the part of a product from row i, column j and depth d on, of sizes that fit into int */
-static product part_of(const product *p, int64_t i, int64_t j, int64_t d)
+static request part_of(const request *p, int64_t i, int64_t j, int64_t d)
 {
-    product q = *p;
+    request q = *p;
     q.m = p->m - i < MOST ? p->m - i : MOST;
     q.n = p->n - j < MOST ? p->n - j : MOST;
     q.k = p->k - d < MOST ? p->k - d : MOST;
@@ -139,7 +114,7 @@ static product part_of(const product *p, int64_t i, int64_t j, int64_t d)
     return q;
 }
 
-static void by_library(const product *p)
+static void by_library(const request *p)
 {
     if (p->lda > MOST || p->ldb > MOST || p->ldc > MOST) { /* BLAS has no name for such a matrix */
         by_loop(p);
@@ -148,7 +123,7 @@ static void by_library(const product *p)
     for (int64_t i = 0; i < p->m; i += MOST)
         for (int64_t j = 0; j < p->n; j += MOST)
             for (int64_t d = 0; d < p->k; d += MOST) {
-                product q = part_of(p, i, j, d);
+                request q = part_of(p, i, j, d);
                 if (q.m == 1 || q.n == 1)
                     by_gemv(&q);
                 else
@@ -156,38 +131,136 @@ static void by_library(const product *p)
             }
 }
 
-#else
-static void by_library(const product *p)
-{
-    if (p->m == 1) {
-        by_loop(p);
-        return;
-    }
-    if (p->n == 1 && p->ldc == 1) { /* a column is a row of the transposed product */
-        product q = {p->dtype, !p->tb, !p->ta, p->add, 1,    p->m, p->k,
-                     p->ldb,   p->lda, p->m,   p->b,   p->a, p->c};
-        by_loop(&q);
-        return;
-    }
-    int64_t ai = p->ta ? 1 : p->lda, ap = p->ta ? p->lda : 1;
-    int64_t bp = p->tb ? 1 : p->ldb, bj = p->tb ? p->ldb : 1;
-    if (p->dtype == AD_F64)
-        blocked_f64(p->add, p->m, p->n, p->k, p->a, ai, ap, p->b, bp, bj, p->c, p->ldc);
-    else
-        blocked_f32(p->add, p->m, p->n, p->k, p->a, ai, ap, p->b, bp, bj, p->c, p->ldc);
-}
 #endif
 
-void gemm(ad_dtype dtype, bool ta, bool tb, int64_t m, int64_t n, int64_t k, const void *a,
-          int64_t lda, const void *b, int64_t ldb, bool add, void *c, int64_t ldc)
+/* ---- kernels of our own ---- */
+
+static product strided(const request *p)
+{
+    return (product){.add = p->add,
+                     .m = p->m,
+                     .n = p->n,
+                     .k = p->k,
+                     .ai = p->ta ? 1 : p->lda,
+                     .ap = p->ta ? p->lda : 1,
+                     .bp = p->tb ? 1 : p->ldb,
+                     .bj = p->tb ? p->ldb : 1,
+                     .ldc = p->ldc,
+                     .cj = 1,
+                     .a = p->a,
+                     .b = p->b,
+                     .c = p->c};
+}
+
+/* a column is a row of the transposed product */
+static product transposed(const product *p)
+{
+    product t = *p;
+    t.m = p->n, t.n = p->m;
+    t.a = p->b, t.ai = p->bj, t.ap = p->bp;
+    t.b = p->a, t.bp = p->ap, t.bj = p->ai;
+    t.ldc = p->cj, t.cj = p->ldc;
+    return t;
+}
+
+/* false: there are none */
+static bool by_kernels(const request *p)
+{
+    const product_kernels *k = kernels_of(p->context)->products;
+    const product q = strided(p), t = transposed(&q);
+    if (!k->part[p->dtype])
+        return false;
+    if (!(p->m == 1 && k->row[p->dtype](&q)) && !(p->n == 1 && k->row[p->dtype](&t)))
+        k->part[p->dtype](&q, 0, p->m, 0, p->n);
+    return true;
+}
+
+/* ---- the choice ---- */
+
+typedef enum way { BY_LOOP, BY_KERNELS, BY_LIBRARY } way;
+
+/* Measured with OpenBLAS 0.3.21 and gcc 12 on a Zen 4, in time of the BLAS: with AVX-512 our
+ * kernels take .8 to .9 where B is transposed and .75 to 1.0 from a million multiplications up, 1.2
+ * and more below, where OpenBLAS has kernels for small matrices, 2 to 3 for few columns, 1.2 to 1.4
+ * for the largest. With AVX2 they take .9 to 1.1. */
+static way way_of(const request *p)
+{
+    enum { SMALL = 64 };
+    const double work = (double)p->m * (double)p->n * (double)p->k;
+    if (p->k <= 0 || work <= SMALL)
+        return BY_LOOP;
+#ifdef AD_HAVE_CBLAS
+    const bool best = kernels_of(p->context) == kernels_available(AD_KERNELS_AVX512);
+    const bool wide = p->m >= 16 && p->n >= 32;
+    return best && wide && work <= 1 << 27 && (p->tb || work >= 1 << 20) ? BY_KERNELS : BY_LIBRARY;
+#else
+    return BY_KERNELS;
+#endif
+}
+
+/* ---- tiles ---- */
+
+typedef struct job {
+    const request *request;
+    way way;
+    int64_t down, across; /* tiles */
+} job;
+
+static void run_part(const request *p, way how, int64_t i, int64_t m, int64_t j, int64_t n)
+{
+    request q = *p;
+    q.m = m, q.n = n;
+    q.a = element(p, p->a, p->ta ? i : i * p->lda);
+    q.b = element(p, p->b, p->tb ? j * p->ldb : j);
+    q.c = (char *)p->c + (i * p->ldc + j) * (int64_t)ad_dtype_size(p->dtype);
+    if (how == BY_KERNELS && by_kernels(&q))
+        return;
+#ifdef AD_HAVE_CBLAS
+    if (how == BY_LIBRARY) {
+        by_library(&q);
+        return;
+    }
+#endif
+    by_loop(&q);
+}
+
+static void run_tile(void *user, int64_t tile)
+{
+    const job *w = user;
+    const request *p = w->request;
+    const int64_t r = tile / w->across, c = tile % w->across;
+    const int64_t i = p->m * r / w->down, j = p->n * c / w->across;
+    run_part(p, w->way, i, p->m * (r + 1) / w->down - i, j, p->n * (c + 1) / w->across - j);
+}
+
+static int64_t pieces(int64_t size, int64_t most) { return (size + most - 1) / most; }
+
+/* Tiles large enough that packing what they share once more costs little, and that threads gain
+ * by them: some 20 microseconds of work each. */
+static job job_of(const request *p)
+{
+    enum { ROWS = 128, COLUMNS = 256 };
+    const double least = 1 << 21;
+    job w = {p, way_of(p), 1, 1};
+    if (w.way == BY_LOOP || (double)p->m * (double)p->n * (double)p->k < 2 * least)
+        return w;
+    w.across = pieces(p->n, COLUMNS);
+    w.down = pieces(p->m, ROWS);
+    while (w.down > 1 &&
+           (double)p->m * (double)p->n * (double)p->k / (double)(w.down * w.across) < least)
+        w.down = (w.down + 1) / 2;
+    return w;
+}
+
+void gemm(const ad_context *context, ad_dtype dtype, bool ta, bool tb, int64_t m, int64_t n,
+          int64_t k, const void *a, int64_t lda, const void *b, int64_t ldb, bool add, void *c,
+          int64_t ldc)
 {
     if (m <= 0 || n <= 0)
         return;
-    product p = {dtype, ta, tb, add, m, n, k, lda, ldb, ldc, a, b, c};
-    if (k <= 0 || (m <= SMALL && n <= SMALL && k <= SMALL && m * n * k <= SMALL))
-        by_loop(&p);
-    else {
+    const request p = {context, dtype, ta, tb, add, m, n, k, lda, ldb, ldc, a, b, c};
+    job w = job_of(&p);
+    if (w.way == BY_LIBRARY)
         one_thread();
-        by_library(&p);
-    }
+    pool_run(context, w.down * w.across, run_tile, &w);
 }

@@ -1,11 +1,12 @@
 /* kernels.h - array loops and other kernels, compiled once for each instruction set
  *
  * One binary runs on every processor of an architecture and uses what the one at hand has. A set is
- * a table of functions, looked up when it is needed: there is nothing to initialise. All sets give
- * the same bits. */
+ * a table of functions, looked up when it is needed: there is nothing to initialise. The loops of
+ * all sets give the same bits. */
 #ifndef KERNELS_H
 #define KERNELS_H
 #include "ad.h"
+#include "products.h"
 
 /* Loops go over whole blocks, of one vector each. */
 enum { KERNELS_BLOCK_MOST = 64 };
@@ -30,6 +31,7 @@ typedef void compound_loop(int64_t n, const void *const *v, const double *s, voi
 typedef struct kernels {
     const char *name;    /* as ad_context_kernels gives it */
     int64_t block_bytes; /* KERNELS_BLOCK_MOST at most */
+    const product_kernels *products;
     struct {
         map_loop *map[2]; /* by dtype AD_F64, AD_F32 */
         cotangent_loop *cotangent[3][2];

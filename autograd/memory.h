@@ -3,13 +3,11 @@
 #define MEMORY_H
 #include "ad.h"
 
-typedef struct pool pool;
-
 struct ad_context {
     ad_allocator allocator;
     bool check_finite, checksum_borrowed;
     ad_kernels kernels; /* at most these */
-    pool *pool;         /* NULL: one thread */
+    struct pool *pool;  /* NULL: one thread */
 };
 
 /* the context itself, or the immutable default for NULL */

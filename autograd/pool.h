@@ -6,6 +6,8 @@
 #define POOL_H
 #include "memory.h"
 
+typedef struct pool pool;
+
 /* Threads for a context, `threads` of them with the one that calls; fewer where the system has no
  * more to give. NULL when out of memory. */
 pool *pool_new(const ad_allocator *allocator, int threads);

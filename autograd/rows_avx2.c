@@ -14,6 +14,7 @@
 #define KERNELS       kernels_avx2
 #define KERNELS_NAME  "avx2"
 #define KERNELS_BYTES 32
+#define PRODUCTS      products_avx2
 #include "rows.inc"
 #if defined(__clang__)
 #pragma clang attribute pop

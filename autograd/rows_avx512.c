@@ -15,6 +15,7 @@
 #define KERNELS       kernels_avx512
 #define KERNELS_NAME  "avx512"
 #define KERNELS_BYTES 64
+#define PRODUCTS      products_avx512
 #include "rows.inc"
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -2,5 +2,6 @@
 #define KERNELS       kernels_baseline
 #define KERNELS_NAME  "baseline"
 #define KERNELS_BYTES 16
+#define PRODUCTS      products_baseline
 #define AD_PLAIN
 #include "rows.inc"

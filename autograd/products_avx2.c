@@ -1,0 +1,41 @@
+/* products_avx2.c - products of matrices for x86-64 processors with AVX2 and FMA */
+#define AD_PLAIN
+#include "kernels.h"
+#if KERNELS_X86
+#include <immintrin.h>
+#include <string.h>
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx2,fma")
+#endif
+#define TILE_M 6
+
+#define REAL         double
+#define NAME(x)      x##_f64
+#define VECTOR       __m256d
+#define LANES        4
+#define SPLAT(x)     _mm256_set1_pd(x)
+#define FMA(a, b, c) _mm256_fmadd_pd(a, b, c)
+#define PIECE_M      36
+#include "products.inc"
+
+#define REAL         float
+#define NAME(x)      x##_f32
+#define VECTOR       __m256
+#define LANES        8
+#define SPLAT(x)     _mm256_set1_ps(x)
+#define FMA(a, b, c) _mm256_fmadd_ps(a, b, c)
+#define PIECE_M      72
+#include "products.inc"
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+
+const product_kernels products_avx2 = {{part_f64, part_f32}, {row_f64, row_f32}};
+#else
+typedef int products_avx2_nothing; /* a file has to hold something */
+#endif
