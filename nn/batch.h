@@ -10,6 +10,8 @@ typedef struct nn_batch {
     int n_inputs;
     ad_tensor *inputs[NN_MAX_INPUTS];
     ad_tensor *target, *weights; /* or NULL */
+    int number;                  /* of two that are used by turns: 0 or 1 */
+    const struct nn_batch *twin; /* the other one; NULL: there is none */
 } nn_batch;
 
 /* Do the data have the inputs that the model takes, and a target if one is wanted? */

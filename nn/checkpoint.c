@@ -538,7 +538,7 @@ static ad_status read_collected(nn_fitting *f, const nn_tensor_file *file, nn_er
     if (!p || !t || !w || f->at.row == 0 || !(f->measures.metrics || f->measures.metric))
         return AD_OK;
     const int64_t rows = ad_tensor_size(w);
-    if (nn_collect_begin(c, f->model, &f->batch, error))
+    if (nn_collect_begin(c, f->model, f->batch, error))
         return nn_earlier(error);
     if (ad_tensor_dtype(p) != AD_F64 || ad_tensor_dtype(w) != AD_F64 ||
         ad_tensor_dtype(t) != c->target_dtype || ad_tensor_size(p) != rows * c->outputs ||

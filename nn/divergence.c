@@ -20,12 +20,12 @@ static int64_t run_again(nn_fitting *f, nn_error *found)
     f->trainer.gathered_batches = (int)f->at.gathered_batches;
     if (nn_fit_feed(f, found))
         return 0;
-    while (!nn_fit_next(f, found) && f->batch.rows > 0) {
+    while (!nn_fit_next(f, found) && f->batch->rows > 0) {
         const int64_t batch = f->at.batch + 1;
-        if (nn_trainer_batch(&f->trainer, &f->batch, nn_fit_rate(f),
-                             f->at.steps_before + f->at.step, &loss, &divisor, NULL, found))
+        if (nn_trainer_batch(&f->trainer, f->batch, nn_fit_rate(f), f->at.steps_before + f->at.step,
+                             &loss, &divisor, NULL, found))
             return batch;
-        f->at.row += f->batch.rows;
+        f->at.row += f->batch->rows;
         f->at.batch++;
         f->at.step++;
     }
@@ -35,19 +35,19 @@ static int64_t run_again(nn_fitting *f, nn_error *found)
 /* Predictions that the loss cannot take, as of a model that should end in a sigmoid. */
 static bool name_prediction(const nn_fitting *f, nn_error *why)
 {
-    const int64_t n = f->batch.rows * nn_shape_size(&f->model->output);
+    const int64_t n = f->batch->rows * nn_shape_size(&f->model->output);
     ad_tensor *inputs[NN_MAX_INPUTS] = {NULL}, *p = NULL;
     double *values = malloc((size_t)n * sizeof *values + 1);
-    bool ok = values && f->batch.target, finite = true;
-    for (int k = 0; ok && k < f->batch.n_inputs; k++)
-        ok = (inputs[k] = nn_first_rows(f->batch.inputs[k], f->batch.rows));
+    bool ok = values && f->batch->target, finite = true;
+    for (int k = 0; ok && k < f->batch->n_inputs; k++)
+        ok = (inputs[k] = nn_first_rows(f->batch->inputs[k], f->batch->rows));
     ok = ok && (p = nn_predict_tensors(f->model, inputs, NULL)) && !ad_tensor_read(p, values);
     for (int64_t i = 0; ok && i < n; i++)
         finite = finite && isfinite(values[i]); /* else an operation is to blame */
     if (ok && finite)
-        nn_predictions_fit(f->model, f->config.loss, &f->config.loss_options, values, &f->batch, 0,
+        nn_predictions_fit(f->model, f->config.loss, &f->config.loss_options, values, f->batch, 0,
                            why);
-    for (int k = 0; k < f->batch.n_inputs; k++)
+    for (int k = 0; k < f->batch->n_inputs; k++)
         ad_tensor_free(inputs[k]);
     ad_tensor_free(p);
     free(values);
@@ -60,7 +60,7 @@ static const char *words_for(double x) { return isnan(x) ? "NaN" : "infinite"; }
 static bool name_row(const nn_fitting *f, const ad_tensor *t, const char *what, char text[96])
 {
     const nn_rows r = nn_rows_of(t);
-    for (int64_t i = 0; i < f->batch.rows; i++) {
+    for (int64_t i = 0; i < f->batch->rows; i++) {
         for (int64_t k = 0; k < r.each; k++) {
             const double x = nn_rows_get(&r, i, k);
             const int64_t row = f->at.row + i;
@@ -77,13 +77,13 @@ static bool name_row(const nn_fitting *f, const ad_tensor *t, const char *what, 
 /* No operation is to blame for what came with the data. */
 static bool name_data(const nn_fitting *f, char text[96])
 {
-    for (int k = 0; k < f->batch.n_inputs; k++) {
+    for (int k = 0; k < f->batch->n_inputs; k++) {
         char what[24];
-        snprintf(what, sizeof what, f->batch.n_inputs > 1 ? "input %d" : "input", k);
-        if (name_row(f, f->batch.inputs[k], what, text))
+        snprintf(what, sizeof what, f->batch->n_inputs > 1 ? "input %d" : "input", k);
+        if (name_row(f, f->batch->inputs[k], what, text))
             return true;
     }
-    return f->batch.target && name_row(f, f->batch.target, "target", text);
+    return f->batch->target && name_row(f, f->batch->target, "target", text);
 }
 
 ad_status nn_divergence(nn_fitting *f, double loss, nn_error *error)

@@ -68,7 +68,7 @@ static nn_runner *runner_for(nn_evaluator *e, nn_error *error)
 static ad_status run_batch(nn_evaluator *e, double *predictions, double *loss, nn_error *error)
 {
     nn_runner *runner = runner_for(e, error);
-    if (!runner || nn_runner_run(runner, 0, 1, 0, error))
+    if (!runner || nn_runner_run(runner, &e->batch, 0, 1, 0, error))
         return nn_earlier(error);
     nn_runner_read(runner, NN_OUT_PREDICTION, predictions);
     nn_runner_read(runner, NN_OUT_LOSS, loss);
@@ -189,7 +189,7 @@ static ad_status predict_into(const nn_model *model, const nn_data *data, ad_ten
                 nn_runner_new(runner = nn_runners_room(&runners), model, &batch, batch.rows, false,
                               1, recipe_predict, (void *)(uintptr_t)model, error))
                 break;
-            if (nn_runner_run(runner, 0, 1, 0, error))
+            if (nn_runner_run(runner, &batch, 0, 1, 0, error))
                 break;
             nn_runner_read(runner, 0, values);
             put(to, at * width, values, batch.rows * width);

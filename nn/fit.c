@@ -292,16 +292,23 @@ static ad_status prepare(nn_fitting *f, nn_error *error)
     nn_error found = {0};
     if (last == 0 || f->config.optimizer.rule == NN_LBFGS)
         return AD_OK;
-    f->batch.rows = f->config.batch;
-    if (nn_trainer_prepare(&f->trainer, &f->batch, error))
+    f->batch->rows = f->config.batch;
+    if (nn_trainer_prepare(&f->trainer, f->batch, error))
         return nn_earlier(error);
-    f->batch.rows = last;
-    if (nn_trainer_prepare(&f->trainer, &f->batch, &found))
+    f->batch->rows = last;
+    if (nn_trainer_prepare(&f->trainer, f->batch, &found))
         return nn_fail(error, found.status,
                        "fit: %lld rows in batches of %lld leave a last one of %lld, which does not "
                        "do: %.700s. Choose another batch",
                        (long long)f->rows, (long long)f->config.batch, (long long)last, found.text);
     return AD_OK;
+}
+
+static bool reads_ahead(const nn_fitting *f)
+{
+    const nn_fit_config *c = &f->config;
+    return !c->no_prefetch && c->optimizer.rule != NN_LBFGS &&
+           nn_reading_ahead_pays(f->model, f->train, c->batch);
 }
 
 static ad_status begin(nn_fitting *f, nn_error *error)
@@ -321,8 +328,9 @@ static ad_status begin(nn_fitting *f, nn_error *error)
                                                f->train->target, f->train->rows, 0, error))
         return nn_earlier(error);
     if (nn_trainer_new(&f->trainer, f->model, c, f->rows, error) ||
-        nn_batch_new(&f->batch, f->model, f->train, c->batch, true, error))
+        nn_reader_new(&f->reader, f->model, f->train, c->batch, true, reads_ahead(f), error))
         return nn_earlier(error);
+    f->batch = f->reader.batch;
     if (f->validates && begin_validation(f, error))
         return nn_earlier(error);
     begin_position(f);
@@ -333,8 +341,8 @@ static ad_status begin(nn_fitting *f, nn_error *error)
 
 static void end(nn_fitting *f)
 {
+    nn_reader_free(&f->reader);
     nn_trainer_free(&f->trainer);
-    nn_batch_free(&f->batch);
     nn_collect_free(&f->collected);
     nn_evaluator_free(&f->evaluator);
     nn_snapshot_free(&f->best);
@@ -496,14 +504,14 @@ static ad_status score_batch(nn_fitting *f, double *predictions, nn_error *error
     nn_collected last = f->collected;
     const nn_measures measures = {f->config.metrics & NN_ACCURACY, 0, f->measures.probabilities,
                                   NULL, NULL};
-    const double before = (double)(f->collected.rows - f->batch.rows), n = (double)f->batch.rows;
+    const double before = (double)(f->collected.rows - f->batch->rows), n = (double)f->batch->rows;
     if (!measures.metrics || !has_callbacks(f))
         return AD_OK;
     last.predictions = predictions;
-    last.target_bytes += (f->collected.rows - f->batch.rows) * last.targets *
+    last.target_bytes += (f->collected.rows - f->batch->rows) * last.targets *
                          (int64_t)ad_dtype_size(last.target_dtype);
-    last.weights += f->collected.rows - f->batch.rows;
-    last.rows = f->batch.rows;
+    last.weights += f->collected.rows - f->batch->rows;
+    last.rows = f->batch->rows;
     batch.loss = 0;
     if (nn_collect_scores(&last, &measures, &batch, error))
         return nn_earlier(error);
@@ -521,7 +529,7 @@ static ad_status step(nn_fitting *f, double *loss, double *divisor, double *pred
 {
     nn_error found = {0};
     f->at.rate = nn_fit_rate(f);
-    if (!nn_trainer_batch(&f->trainer, &f->batch, f->at.rate, f->at.steps_before + f->at.step, loss,
+    if (!nn_trainer_batch(&f->trainer, f->batch, f->at.rate, f->at.steps_before + f->at.step, loss,
                           divisor, predictions, &found))
         return AD_OK;
     return nn_fail(error, found.status, "fit: epoch %lld, batch %lld: %.900s",
@@ -531,19 +539,19 @@ static ad_status step(nn_fitting *f, double *loss, double *divisor, double *pred
 static ad_status run_batch(nn_fitting *f, nn_error *error)
 {
     double loss = 0, divisor = 0, *predictions = NULL;
-    if (collects(f) && !(predictions = nn_collect_room(&f->collected, f->batch.rows, error)))
+    if (collects(f) && !(predictions = nn_collect_room(&f->collected, f->batch->rows, error)))
         return nn_earlier(error);
     if (step(f, &loss, &divisor, predictions, error))
         return nn_earlier(error);
     if (!isfinite(loss))
         return nn_divergence(f, loss, error);
     if (collects(f)) {
-        nn_collect_add(&f->collected, &f->batch);
+        nn_collect_add(&f->collected, f->batch);
         score_batch(f, predictions, error);
     }
     f->at.loss += loss * divisor;
     f->at.divisor += divisor;
-    f->at.row += f->batch.rows;
+    f->at.row += f->batch->rows;
     f->at.batch++;
     f->at.step++;
     f->at.gathered_total = f->trainer.gathered_total;
@@ -571,32 +579,34 @@ static ad_status after_batch(nn_fitting *f, nn_error *error)
 /* The epoch's order, fed from the row where it stands: past 0 only after a resume. */
 ad_status nn_fit_feed(nn_fitting *f, nn_error *error)
 {
-    if (order_epoch(f, error) || nn_feed_begin(&f->feed, f->train, f->order, f->n_order,
-                                               f->at.epochs_before + f->at.epoch, error))
+    nn_reader *r = &f->reader;
+    nn_reader_settle(r);
+    if (order_epoch(f, error) || nn_reader_begin(r, f->order, f->n_order, f->order ? f->at.row : 0,
+                                                 f->at.epochs_before + f->at.epoch, error))
         return nn_earlier(error);
-    if (f->order)
-        f->feed.at = f->at.row;
     bool ended = false;
-    while (f->train->is_stream && f->feed.at < f->at.row && !ended) {
-        if (nn_feed_next(&f->feed, &f->batch, error))
+    while (f->train->is_stream && r->feed.at < f->at.row && !ended) {
+        if (nn_feed_next(&r->feed, r->batch, error))
             return nn_earlier(error);
-        ended = f->batch.rows == 0;
+        ended = r->batch->rows == 0;
     }
-    if (f->feed.at != f->at.row)
+    if (r->feed.at != f->at.row)
         return nn_fail(error, AD_BAD_ARGUMENT,
                        "fit: the stream %s row %lld, and the fit stands at row %lld: it must give "
                        "the same rows again, as many at a time",
-                       ended ? "ended at" : "went on to", (long long)f->feed.at,
+                       ended ? "ended at" : "went on to", (long long)r->feed.at,
                        (long long)f->at.row);
     return AD_OK;
 }
 
 ad_status nn_fit_next(nn_fitting *f, nn_error *error)
 {
-    if (nn_feed_next(&f->feed, &f->batch, error) || !f->train->is_stream || f->batch.rows == 0)
+    const ad_status status = nn_reader_next(&f->reader, error);
+    f->batch = f->reader.batch;
+    if (status || !f->train->is_stream || f->batch->rows == 0)
         return nn_earlier(error);
-    return nn_targets_fit(f->model, f->config.loss, &f->config.loss_options, f->batch.target,
-                          f->batch.rows, f->at.row, error);
+    return nn_targets_fit(f->model, f->config.loss, &f->config.loss_options, f->batch->target,
+                          f->batch->rows, f->at.row, error);
 }
 
 static ad_status run_epoch(nn_fitting *f, nn_error *error)
@@ -606,14 +616,14 @@ static ad_status run_epoch(nn_fitting *f, nn_error *error)
     if (f->at.row == 0)
         f->training = nn_no_scores();
     if (f->at.row == 0 || f->collected.room == 0)
-        nn_collect_begin(&f->collected, f->model, &f->batch, error);
+        nn_collect_begin(&f->collected, f->model, f->batch, error);
     f->epoch_start_at = f->at;
     if (nn_snapshot_take(&f->epoch_start, f->model, &f->trainer, error))
         return nn_earlier(error);
     while (!f->stopped) {
         if (nn_fit_next(f, error))
             return nn_earlier(error);
-        if (f->batch.rows == 0)
+        if (f->batch->rows == 0)
             break;
         if (run_batch(f, error) || after_batch(f, error))
             return nn_earlier(error);
@@ -622,7 +632,7 @@ static ad_status run_epoch(nn_fitting *f, nn_error *error)
 }
 
 /* A stop in the middle of an epoch leaves the position there, for a checkpoint. */
-static bool epoch_is_over(const nn_fitting *f) { return f->batch.rows == 0; }
+static bool epoch_is_over(const nn_fitting *f) { return f->batch->rows == 0; }
 
 static ad_status finish_epoch(nn_fitting *f, nn_error *error)
 {
@@ -650,7 +660,9 @@ static ad_status run(nn_fitting *f, nn_error *error)
     if (f->config.optimizer.rule == NN_LBFGS)
         return f->stopped ? AD_OK : nn_fit_lbfgs(f, error);
     while (f->at.epoch < f->config.epochs && !f->stopped) {
-        if (run_epoch(f, error))
+        run_epoch(f, error);
+        nn_reader_settle(&f->reader);
+        if (nn_earlier(error))
             return nn_earlier(error);
         if (epoch_is_over(f) ? finish_epoch(f, error)
                              : (f->config.checkpoint ? nn_checkpoint_write(f, error) : AD_OK))

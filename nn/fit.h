@@ -3,6 +3,7 @@
 #define NN_FIT_H
 #include "evaluate.h"
 #include "lbfgs.h"
+#include "reader.h"
 #include "snapshot.h"
 
 typedef struct nn_fit_position { /* everything that the next step depends on, beside tensors */
@@ -29,8 +30,8 @@ typedef struct nn_fitting {
     int64_t *order, n_order; /* rows to train on, in this epoch's order */
     int64_t *held, n_held;   /* rows held out for validation */
     nn_trainer trainer;
-    nn_batch batch;
-    nn_feed feed;
+    nn_reader reader;
+    nn_batch *batch;        /* the reader's; in turn with another where it reads ahead */
     nn_collected collected; /* of this epoch */
     nn_evaluator evaluator;
     bool validates, keeps_best, resumed;

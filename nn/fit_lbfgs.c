@@ -39,7 +39,7 @@ static double objective(const double *x, double *gradient, void *user)
     search *s = user;
     double loss = NAN;
     put_parameters(&s->f->trainer, x);
-    if (nn_trainer_objective(&s->f->trainer, &s->runner, &s->f->batch, &loss, gradient, s->error))
+    if (nn_trainer_objective(&s->f->trainer, &s->runner, s->f->batch, &loss, gradient, s->error))
         return NAN;
     if (s->evaluations++ == 0 && !isfinite(loss))
         nn_divergence(s->f, loss, s->error);
@@ -56,12 +56,12 @@ static ad_status score(search *s, double loss)
     f->training.rows = f->rows;
     if (f->measures.metrics == 0 && !f->measures.metric)
         return AD_OK;
-    if (nn_collect_begin(&f->collected, f->model, &f->batch, s->error) ||
-        !(predictions = nn_collect_room(&f->collected, f->batch.rows, s->error)) ||
-        nn_trainer_objective(&f->trainer, &s->runner, &f->batch, &loss, NULL, s->error))
+    if (nn_collect_begin(&f->collected, f->model, f->batch, s->error) ||
+        !(predictions = nn_collect_room(&f->collected, f->batch->rows, s->error)) ||
+        nn_trainer_objective(&f->trainer, &s->runner, f->batch, &loss, NULL, s->error))
         return nn_earlier(s->error);
     nn_runner_read(&s->runner, NN_OUT_PREDICTION, predictions);
-    nn_collect_add(&f->collected, &f->batch);
+    nn_collect_add(&f->collected, f->batch);
     return nn_collect_scores(&f->collected, &f->measures, &f->training, s->error);
 }
 

@@ -292,6 +292,7 @@ typedef struct nn_stream {
     nn_shape inputs[NN_MAX_INPUTS];
     nn_shape target; /* indices: classes */
     bool weighted;
+    bool ahead; /* next may be called by another thread, and a batch ahead of the one in use */
 } nn_stream;
 AD_API nn_data *nn_data_stream(const nn_stream *stream, nn_error *error);
 
@@ -663,6 +664,8 @@ typedef struct nn_fit_config {
     const char *checkpoint; /* a file, written every epoch and at the end */
     int64_t checkpoint_every; /* and every so many steps; 0: not */
     bool resume;              /* go on from `checkpoint` where it exists */
+    bool no_prefetch; /* batches are read by the calling thread, never by another while a step runs.
+                         The bits are the same */
 } nn_fit_config;
 
 /* Trains. A NaN or infinite loss stops with AD_NOT_FINITE and names epoch, batch and the first

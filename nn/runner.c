@@ -10,15 +10,31 @@
 
 #include "error.h"
 
-/* A leaf on the buffer's first rows, which the runner keeps as `part`. */
-static ad_var leaf(ad_tape *tape, ad_tensor *buffer, int64_t rows, ad_tensor **part)
+static bool view(ad_tensor *buffer, int64_t rows, ad_tensor **part)
 {
-    if (!buffer)
-        return (ad_var){0};
-    *part = nn_first_rows(buffer, rows);
-    if (!*part)
-        ad_fail(tape, AD_NO_MEMORY, "out of memory for a batch");
-    return *part ? ad_input_tensor(tape, *part) : (ad_var){0};
+    return !buffer || (*part = nn_first_rows(buffer, rows));
+}
+
+static bool make_views(nn_views *views, const nn_batch *batch, int64_t rows)
+{
+    bool ok = true;
+    for (int k = 0; ok && k < batch->n_inputs; k++)
+        ok = view(batch->inputs[k], rows, &views->inputs[k]);
+    return ok && view(batch->target, rows, &views->target) &&
+           view(batch->weights, rows, &views->weights);
+}
+
+static void free_views(nn_views *views)
+{
+    for (int k = 0; k < NN_MAX_INPUTS; k++)
+        ad_tensor_free(views->inputs[k]);
+    ad_tensor_free(views->target);
+    ad_tensor_free(views->weights);
+}
+
+static ad_var leaf(ad_tape *tape, ad_tensor *part)
+{
+    return part ? ad_input_tensor(tape, part) : (ad_var){0};
 }
 
 static int slots_of(nn_runner *runner, const nn_recording *r, bool scalars, ad_var *slots)
@@ -49,10 +65,14 @@ ad_status nn_runner_new(nn_runner *runner, const nn_model *model, const nn_batch
     ad_tape *tape = ad_tape_new(model->config.context);
     nn_recording r = {.tape = tape, .batch = batch, .outputs = outputs};
     ad_seed(tape, model->config.seed);
+    const nn_views *own = &runner->views[batch->number];
+    if (!make_views(&runner->views[batch->number], batch, rows) ||
+        (batch->twin && !make_views(&runner->views[batch->twin->number], batch->twin, rows)))
+        ad_fail(tape, AD_NO_MEMORY, "out of memory for a batch");
     for (int k = 0; k < batch->n_inputs; k++)
-        r.inputs[k] = leaf(tape, batch->inputs[k], rows, &runner->input_rows[k]);
-    r.target = leaf(tape, batch->target, rows, &runner->target_rows);
-    r.weights = leaf(tape, batch->weights, rows, &runner->weight_rows);
+        r.inputs[k] = leaf(tape, own->inputs[k]);
+    r.target = leaf(tape, own->target);
+    r.weights = leaf(tape, own->weights);
     if (scalars) {
         r.rate = ad_input(tape, 0);
         r.total = ad_input(tape, 1);
@@ -74,24 +94,23 @@ void nn_runner_free(nn_runner *runner)
 {
     ad_workspace_free(runner->workspace);
     ad_program_free(runner->program);
-    for (int k = 0; k < runner->n_inputs; k++)
-        ad_tensor_free(runner->input_rows[k]);
-    ad_tensor_free(runner->target_rows);
-    ad_tensor_free(runner->weight_rows);
+    free_views(&runner->views[0]);
+    free_views(&runner->views[1]);
     *runner = (nn_runner){0};
 }
 
-ad_status nn_runner_run(nn_runner *runner, double rate, double total, uint64_t step,
-                        nn_error *error)
+ad_status nn_runner_run(nn_runner *runner, const nn_batch *batch, double rate, double total,
+                        uint64_t step, nn_error *error)
 {
     ad_workspace *w = runner->workspace;
+    const nn_views *views = &runner->views[batch->number];
     ad_status status = AD_OK;
     for (int k = 0; !status && k < runner->n_inputs; k++)
-        status = ad_workspace_set(w, k, runner->input_rows[k]);
+        status = ad_workspace_set(w, k, views->inputs[k]);
     if (!status && runner->target >= 0)
-        status = ad_workspace_set(w, runner->target, runner->target_rows);
+        status = ad_workspace_set(w, runner->target, views->target);
     if (!status && runner->weights >= 0)
-        status = ad_workspace_set(w, runner->weights, runner->weight_rows);
+        status = ad_workspace_set(w, runner->weights, views->weights);
     if (!status && runner->rate >= 0)
         status = ad_workspace_set_scalar(w, runner->rate, rate);
     if (!status && runner->total >= 0)

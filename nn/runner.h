@@ -18,10 +18,14 @@ enum { NN_OUT_LOSS = 0, NN_OUT_PREDICTION = 1 }; /* what every recipe with a los
 /* Writes expression code and its outputs; errors stay on the tape. */
 typedef void (*nn_recipe)(nn_recording *recording, void *user);
 
+typedef struct nn_views { /* the first rows of a batch's buffers */
+    ad_tensor *inputs[NN_MAX_INPUTS], *target, *weights;
+} nn_views;
+
 typedef struct nn_runner {
     int64_t rows;
-    int n_inputs, target, weights, rate, total;                       /* slots; -1: none */
-    ad_tensor *input_rows[NN_MAX_INPUTS], *target_rows, *weight_rows; /* views of the batch */
+    int n_inputs, target, weights, rate, total; /* slots; -1: none */
+    nn_views views[2];                          /* of the batch and its twin, by their numbers */
     ad_program *program;
     ad_workspace *workspace;
 } nn_runner;
@@ -32,9 +36,9 @@ ad_status nn_runner_new(nn_runner *runner, const nn_model *model, const nn_batch
                         int64_t rows, bool scalars, int max_outputs, nn_recipe recipe, void *user,
                         nn_error *error);
 void nn_runner_free(nn_runner *runner);
-/* Runs on what those buffers hold now. */
-ad_status nn_runner_run(nn_runner *runner, double rate, double total, uint64_t step,
-                        nn_error *error);
+/* Runs on what the batch holds, that of nn_runner_new or its twin. */
+ad_status nn_runner_run(nn_runner *runner, const nn_batch *batch, double rate, double total,
+                        uint64_t step, nn_error *error);
 /* An output as doubles. */
 ad_status nn_runner_read(const nn_runner *runner, int output, double *out);
 

@@ -368,13 +368,13 @@ ad_status nn_trainer_flush(nn_trainer *t, double rate, int64_t step, nn_error *e
     t->gathered_batches = 0;
     if (total == 0)
         return AD_OK;
-    return nn_runner_run(&t->apply, rate, total, (uint64_t)step, error);
+    return nn_runner_run(&t->apply, &nothing, rate, total, (uint64_t)step, error);
 }
 
-static ad_status run_batch(nn_runner *runner, double rate, int64_t step, double *loss,
-                           double divisor, double *prediction, nn_error *error)
+static ad_status run_batch(nn_runner *runner, const nn_batch *batch, double rate, int64_t step,
+                           double *loss, double divisor, double *prediction, nn_error *error)
 {
-    if (nn_runner_run(runner, rate, divisor, (uint64_t)step, error))
+    if (nn_runner_run(runner, batch, rate, divisor, (uint64_t)step, error))
         return nn_earlier(error);
     nn_runner_read(runner, NN_OUT_LOSS, loss);
     if (prediction)
@@ -401,7 +401,7 @@ ad_status nn_trainer_batch(nn_trainer *t, const nn_batch *batch, double rate, in
         pass_over(t, batch, loss, prediction);
     } else {
         nn_runner *runner = runner_for(t, batch, error);
-        if (!runner || run_batch(runner, rate, step, loss, *divisor, prediction, error))
+        if (!runner || run_batch(runner, batch, rate, step, loss, *divisor, prediction, error))
             return nn_earlier(error);
     }
     if (t->config->accumulate <= 1)
@@ -434,7 +434,7 @@ ad_status nn_trainer_objective(nn_trainer *t, nn_runner *runner, const nn_batch 
     if (!runner->program && nn_runner_new(runner, t->model, batch, batch->rows, true, 2 + t->n,
                                           recipe_gradient, t, error))
         return nn_earlier(error);
-    if (nn_runner_run(runner, 0, 1, 0, error))
+    if (nn_runner_run(runner, batch, 0, 1, 0, error))
         return nn_earlier(error);
     nn_runner_read(runner, NN_OUT_LOSS, loss);
     for (int i = 0; gradient && i < t->n; i++) {

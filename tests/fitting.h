@@ -148,6 +148,7 @@ typedef struct tap {
     const nn_data *data;
     int64_t at, most, fail_at;
     int64_t rewinds, last_epoch;
+    bool ahead; /* says that it may be read ahead */
 } tap;
 
 static inline int64_t tap_next(void *user, int64_t rows, ad_tensor *const *inputs,
@@ -205,7 +206,8 @@ static inline nn_data *stream_of(tap *s, bool known)
                                                 .n_inputs = 1,
                                                 .inputs = {shape_of(nn_data_input(s->data, 0))},
                                                 .target = shape_of(nn_data_target(s->data)),
-                                                .weighted = nn_data_weights(s->data) != NULL},
+                                                .weighted = nn_data_weights(s->data) != NULL,
+                                                .ahead = s->ahead},
                                    &e);
     fine_at(&e, __LINE__);
     return data;

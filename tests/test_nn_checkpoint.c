@@ -68,7 +68,15 @@ static void write_bytes(const char *path, const void *bytes, size_t size)
 /* ---- scenarios --------------------------------------------------------------------------- */
 
 typedef enum model_kind { SMALL, SMALL_FLOAT, NORMED, NORMED_FLOAT, FROZEN } model_kind;
-typedef enum data_source { MEMORY, WEIGHTED, STREAM, ENDLESS, WEIGHTED_STREAM } data_source;
+typedef enum data_source {
+    MEMORY,
+    WEIGHTED,
+    STREAM,
+    ENDLESS,
+    WEIGHTED_STREAM,
+    AHEAD, /* a stream that is read ahead */
+    ENDLESS_AHEAD
+} data_source;
 
 typedef struct scenario {
     const char *name;
@@ -117,7 +125,9 @@ static void data_begin(source_data *d, const scenario *s, int64_t rows)
         d->validation = nn_make_moons(9, .3, 4, &e);
     fine_at(&e, __LINE__);
     d->tap.data = d->rows;
-    d->train = s->source < STREAM ? d->rows : stream_of(&d->tap, s->source != ENDLESS);
+    d->tap.ahead = s->source >= AHEAD;
+    const bool endless = s->source == ENDLESS || s->source == ENDLESS_AHEAD;
+    d->train = s->source < STREAM ? d->rows : stream_of(&d->tap, !endless);
 }
 
 static void data_end(source_data *d)
@@ -513,6 +523,14 @@ static void streams_go_on_with_the_same_bits(void **state)
          .config = {.accumulate = 2, .metrics = NN_ACCURACY, .average = .5}},
         {.name = "weighted stream", .source = WEIGHTED_STREAM, .kind = NORMED},
         {.name = "stream, a second fit", .source = STREAM, .second = true},
+        {.name = "stream, read ahead", .source = AHEAD, .config = {.metrics = NN_ACCURACY}},
+        {.name = "stream, read ahead, norms",
+         .source = AHEAD,
+         .kind = NORMED,
+         .second = true,
+         .validates = true,
+         .config = {.validate_every = 2, .checkpoint_every = 1, .accumulate = 2}},
+        {.name = "endless, read ahead", .source = ENDLESS_AHEAD},
     };
     all_stops(s, COUNT(s));
 }
