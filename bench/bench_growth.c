@@ -84,58 +84,77 @@ static double fresh(void *state, int repeats)
     return sum / repeats;
 }
 
-/* Two recordings of the rotation in turn, warm but where `sample` makes it fresh; then what the
- * first one needed. */
-static void against_million(const options *o, const char *name, double operations,
-                            double (*sample)(void *, int), double aim, samples *gib)
+/* Recordings of the rotation of so many operations, in turn with those of another size or kind. */
+struct recording {
+    enum way_id id;
+    double operations;
+    double (*sample)(void *state, int repeats);
+};
+
+/* memory: GiB that the first one needed; NULL: not asked for */
+static void recordings(const options *o, const char *name, const char *peer_name,
+                       const struct recording both[2], double aim, samples *memory)
 {
     const schedule s = o->quick ? (schedule){.005, .3, 5, 11} : (schedule){.02, 4, 5, 25};
-    problem p[2] = {scalar_problem_of(CASE_ROTATION, operations),
-                    scalar_problem_of(CASE_ROTATION, 1e6)};
     entrant entrants[2];
     turn turns[2] = {{0}};
     for (int i = 0; i < 2; i++) {
-        entrant_begin(&entrants[i], RECORDED, &p[i], o->directory);
-        if (!entrants[i].c)
-            complain("%s: could not start", name);
-        else
-            turns[i] =
-                (turn){i ? entrant_seconds : sample, &entrants[i], 1e-9 * p[i].operations, 1, {0}};
+        problem p = scalar_problem_of(CASE_ROTATION, both[i].operations);
+        entrant_begin(&entrants[i], both[i].id, &p, o->directory);
+        if (entrants[i].c)
+            turns[i] = (turn){both[i].sample, &entrants[i], 1e-9 * p.operations, 1, {0}};
     }
     take_turns(name, &s, 2, turns);
     report(o, &(result){.bench = "large",
                         .name = name,
                         .unit = "ns/op",
-                        .peer_name = "10^6 operations, warm tape",
+                        .peer_name = peer_name,
                         .ours = &turns[0].time,
                         .peer = &turns[1].time,
                         .aim = aim});
-    if (gib && turns[0].state)
-        samples_add(gib, entrant_number(&entrants[0], "memory") / 1024);
+    if (memory && turns[0].state)
+        samples_add(memory, entrant_number(&entrants[0], "memory") / 1024);
     for (int i = 0; i < 2; i++)
         entrant_end(&entrants[i]);
+}
+
+static void report_gib(const options *o, const char *name, const samples *gib)
+{
+    const samples limit = {1, {4}};
+    report(o, &(result){.bench = "large",
+                        .name = name,
+                        .unit = "GiB",
+                        .peer_name = "promised",
+                        .ours = gib,
+                        .peer = &limit,
+                        .aim = 1});
 }
 
 void bench_large(const options *o)
 {
     const char *cold = "10^6 operations, new tape", *huge = "10^8 operations, warm tape",
+               *disk = "10^8 operations, tape on disk", *million = "10^6 operations, warm tape",
                *memory = "10^8 operations, memory of the process";
+    const struct recording warm = {RECORDED, 1e6, entrant_seconds},
+                           large = {RECORDED, 1e8, entrant_seconds};
     if (wanted(o, "large", cold))
-        against_million(o, cold, 1e6, fresh, 0, NULL);
-    if (!wanted(o, "large", huge) && !wanted(o, "large", memory))
+        recordings(o, cold, million, (struct recording[]){{RECORDED, 1e6, fresh}, warm}, 0, NULL);
+    if (!wanted(o, "large", huge) && !wanted(o, "large", memory) && !wanted(o, "large", disk))
         return;
     if (o->quick) {
         remark(o, "large: %s: left out by --quick", huge);
         return;
     }
-    samples gib = {0};
-    const samples limit = {1, {4}};
-    against_million(o, huge, 1e8, entrant_seconds, 1.3, &gib);
-    report(o, &(result){.bench = "large",
-                        .name = memory,
-                        .unit = "GiB",
-                        .peer_name = "promised",
-                        .ours = &gib,
-                        .peer = &limit,
-                        .aim = 1});
+    samples gib = {0}, gib_on_disk = {0};
+    recordings(o, huge, million, (struct recording[]){large, warm}, 1.3, &gib);
+    report_gib(o, memory, &gib);
+    recordings(o, disk, huge, (struct recording[]){{ON_DISK, 1e8, entrant_seconds}, large}, 0,
+               &gib_on_disk);
+    if (gib_on_disk.n > 0)
+        report(o, &(result){.bench = "large",
+                            .name = "10^8 operations, tape on disk, memory of the process",
+                            .unit = "GiB",
+                            .peer_name = "tape in memory",
+                            .ours = &gib_on_disk,
+                            .peer = &gib});
 }

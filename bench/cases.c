@@ -220,6 +220,25 @@ const way way_dots = {"recorded, with dot nodes", dots_start, dots_gradient, rec
                       recorded_finish};
 #endif
 
+#ifdef HAVE_DISK
+/* ---- recorded anew, on a tape that lies in a file -----------------------------------------------
+ */
+
+static void *on_disk_start(const problem *p)
+{
+    struct recorded *r = recorded_start(p);
+    const char *folder = getenv("TAPEGRAD_CACHE");
+    if (r) {
+        ad_tape_free(r->tape);
+        r->tape = ad_tape_new_in(NULL, folder ? folder : "/tmp", 0);
+    }
+    return r;
+}
+
+const way way_on_disk = {"recorded, tape on disk", on_disk_start, recorded_gradient, recorded_bytes,
+                         recorded_finish};
+#endif
+
 /* ---- recorded once, replayed as a program -------------------------------------------------------
  */
 

@@ -48,8 +48,8 @@ typedef struct way {
 } way;
 
 /* Some exist where the library has what they are made of: HAVE_... of meson.build. */
-extern const way way_recorded, way_recorded_with_sites, way_recording, way_dots, way_replayed,
-    way_optimised, way_native, way_hand, way_plain, way_casadi;
+extern const way way_recorded, way_recorded_with_sites, way_recording, way_dots, way_on_disk,
+    way_replayed, way_optimised, way_native, way_hand, way_plain, way_casadi;
 /* Peers; NULL where the benchmark was built without them. */
 const way *peer_adolc_recorded(void);
 const way *peer_adolc_replayed(void);

@@ -29,6 +29,9 @@ static const struct {
 #ifdef HAVE_DOTS
     {"recorded, with dot nodes", &way_dots, NULL},
 #endif
+#ifdef HAVE_DISK
+    {"recorded, tape on disk", &way_on_disk, NULL},
+#endif
     {"replayed", &way_replayed, NULL},
 #ifdef HAVE_COMPILE
     {"optimised program", &way_optimised, NULL},

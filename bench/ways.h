@@ -15,6 +15,7 @@ enum way_id {
     SITES,
     RECORDING,
     FUSED,
+    ON_DISK,
     REPLAYED,
     OPTIMISED,
     NATIVE,
