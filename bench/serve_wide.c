@@ -49,8 +49,11 @@ static const char *begin(struct server *s, const char *words)
         free(s->w.x[k]);
     }
     ad_var y = function(s->w.id, x);
-    s->program =
-        ad_compile(t, s->w.inputs, x, 1, &y, &(ad_compile_config){.want = AD_GRADIENT});
+#ifdef HAVE_COMPILE
+    s->program = ad_compile(t, s->w.inputs, x, 1, &y, &(ad_compile_config){.want = AD_GRADIENT});
+#else
+    s->program = ad_program_capture(t, s->w.inputs, x, 1, &y, AD_GRADIENT);
+#endif
     snprintf(error, sizeof error, "%s", ad_tape_error(t));
     ad_tape_free(t);
     s->workspace = s->program ? ad_workspace_new(s->program) : NULL;
