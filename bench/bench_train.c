@@ -303,7 +303,7 @@ static void report_threads(const options *o, const char *name, int batch, const 
                         .ours = &ours,
                         .peer = &products,
                         .aim = 1 / .95});
-    if (r->time[OURS_TWO].n > 0)
+    if (r->time[OURS_TWO].n > 0 && r->time[TORCH_TWO].n > 0)
         report(o, &(result){.bench = "threads",
                             .name = name,
                             .unit = "us/step",
