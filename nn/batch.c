@@ -86,14 +86,14 @@ ad_tensor *nn_first_rows(ad_tensor *buffer, int64_t rows)
 
 /* Without predictions nn_check_targets cannot know how many classes there are. */
 static ad_status check_classes(const nn_model *model, nn_loss loss, const ad_tensor *target,
-                               int64_t first_row, nn_error *error)
+                               int64_t n, int64_t first_row, nn_error *error)
 {
     const nn_loss_row *row = nn_loss_row_of(loss);
     const nn_rows r = nn_rows_of(target);
     const int64_t classes = model->output.size[0];
     if (row->target != NN_TARGET_CLASSES || r.rank != 1 || model->output.rank != 1)
         return AD_OK;
-    for (int64_t i = 0; i < r.n; i++)
+    for (int64_t i = 0; i < n; i++)
         if (nn_rows_get(&r, i, 0) >= (double)classes)
             return nn_fail(error, AD_BAD_INDEX,
                            "%s: row %lld: class %.0f, but the model has %lld output%s, so classes "
@@ -106,13 +106,9 @@ static ad_status check_classes(const nn_model *model, nn_loss loss, const ad_ten
 ad_status nn_targets_fit(const nn_model *model, nn_loss loss, const nn_loss_options *options,
                          ad_tensor *target, int64_t n, int64_t first_row, nn_error *error)
 {
-    ad_tensor *part = target ? nn_first_rows(target, n) : NULL;
-    if (target && !part)
-        return nn_no_memory(error);
-    if (!nn_check_targets(loss, options, NULL, part, first_row, error))
-        check_classes(model, loss, part, first_row, error);
-    ad_tensor_free(part);
-    return nn_earlier(error);
+    if (nn_check_first_targets(loss, options, target, n, first_row, error))
+        return nn_earlier(error);
+    return check_classes(model, loss, target, n, first_row, error);
 }
 
 ad_status nn_predictions_fit(const nn_model *model, nn_loss loss, const nn_loss_options *options,

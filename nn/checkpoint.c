@@ -291,7 +291,7 @@ ad_status nn_checkpoint_write(const nn_fitting *f, nn_error *error)
     for (int i = 0; ok && i < model->n_variables; i++) {
         const nn_variable *v = model->order[i];
         add(&c, "", v->name, ad_param_value(v->param), v->transposed_in_files);
-        if (f->best.n > i)
+        if (f->best.n > i && f->at.best_epoch > 0)
             add(&c, "fit.best.", v->name, f->best.values[i], v->transposed_in_files);
     }
     for (int i = 0; ok && i < nn_trainer_state_count(&f->trainer); i++) {

@@ -70,6 +70,14 @@ double *nn_collect_room(nn_collected *c, int64_t rows, nn_error *error)
     return c->predictions + c->rows * c->outputs;
 }
 
+ad_status nn_collect_reserve(nn_collected *c, int64_t rows, const nn_measures *m, nn_error *error)
+{
+    const size_t bytes = nn_scores_bytes(m->metrics, rows, c->outputs);
+    if (!nn_collect_room(c, rows - c->rows, error))
+        return nn_earlier(error);
+    return nn_scratch_take(&c->scratch, bytes) ? AD_OK : nn_no_memory(error);
+}
+
 void nn_collect_add(nn_collected *c, const nn_batch *batch)
 {
     const int64_t each = c->targets * (int64_t)ad_dtype_size(c->target_dtype);
@@ -104,22 +112,78 @@ ad_status nn_collect_tensors(const nn_collected *c, ad_tensor **predictions, ad_
     return nn_no_memory(error);
 }
 
-ad_status nn_collect_scores(const nn_collected *c, const nn_measures *m, nn_scores *scores,
-                            nn_error *error)
+/* Rows that lie one after the other, and the shape that they need. */
+typedef struct packed {
+    int64_t shape[AD_MAX_RANK], stride[AD_MAX_RANK];
+    nn_rows rows;
+} packed;
+
+static void pack(packed *p, const void *values, ad_dtype dtype, int64_t n, const nn_shape *shape)
+{
+    p->rows = (nn_rows){.data = values,
+                        .dtype = dtype,
+                        .rank = shape->rank + 1,
+                        .shape = p->shape,
+                        .stride = p->stride,
+                        .n = n,
+                        .each = 1,
+                        .dense = true};
+    p->shape[0] = n;
+    for (int i = shape->rank; i > 0; i--) {
+        p->shape[i] = shape->size[i - 1];
+        p->stride[i] = p->rows.each;
+        p->rows.each *= p->shape[i];
+    }
+    p->stride[0] = p->rows.each;
+}
+
+/* Metrics of the last n rows. */
+static ad_status score(nn_collected *c, int64_t n, unsigned metrics, int top_k, bool probabilities,
+                       nn_scores *scores, nn_error *error)
+{
+    const nn_shape none = {0};
+    const int64_t first = c->rows - n;
+    const int64_t target_size = c->targets * (int64_t)ad_dtype_size(c->target_dtype);
+    packed predictions, targets, weights;
+    pack(&predictions, c->predictions + first * c->outputs, AD_F64, n, &c->output);
+    pack(&targets, c->target_bytes + first * target_size, c->target_dtype, n, &c->target);
+    pack(&weights, c->weights + first, AD_F64, n, &none);
+    return nn_scores_of_rows(&predictions.rows, &targets.rows, &weights.rows, metrics, top_k,
+                             probabilities, &c->scratch, scores, error);
+}
+
+static double own_metric(const nn_collected *c, const nn_measures *m, nn_error *error)
 {
     ad_tensor *predictions, *targets, *weights;
-    const double loss = scores->loss;
-    if ((m->metrics == 0 && !m->metric) || c->rows == 0)
-        return AD_OK;
     if (nn_collect_tensors(c, &predictions, &targets, &weights, error))
-        return nn_earlier(error);
-    ad_status status = nn_compute_scores(predictions, targets, weights, m->metrics, m->top_k,
-                                         m->probabilities, scores, error);
-    scores->loss = loss;
-    scores->custom = m->metric && !status ? m->metric(predictions, targets, m->user) : NAN;
+        return NAN;
+    const double value = m->metric(predictions, targets, m->user);
     ad_tensor_free(predictions);
     ad_tensor_free(targets);
     ad_tensor_free(weights);
+    return value;
+}
+
+ad_status nn_collect_scores(nn_collected *c, const nn_measures *m, nn_scores *scores,
+                            nn_error *error)
+{
+    const double loss = scores->loss;
+    if ((m->metrics == 0 && !m->metric) || c->rows == 0)
+        return AD_OK;
+    const ad_status status =
+        score(c, c->rows, m->metrics, m->top_k, m->probabilities, scores, error);
+    scores->loss = loss;
+    if (m->metric && !status)
+        scores->custom = own_metric(c, m, error);
+    return nn_earlier(error);
+}
+
+ad_status nn_collect_accuracy(nn_collected *c, int64_t rows, bool probabilities, double *accuracy,
+                              nn_error *error)
+{
+    nn_scores scores;
+    const ad_status status = score(c, rows, NN_ACCURACY, 0, probabilities, &scores, error);
+    *accuracy = scores.accuracy;
     return status;
 }
 
@@ -128,5 +192,6 @@ void nn_collect_free(nn_collected *c)
     free(c->predictions);
     free(c->target_bytes);
     free(c->weights);
+    nn_scratch_free(&c->scratch);
     *c = (nn_collected){0};
 }

@@ -64,6 +64,20 @@ static nn_runner *runner_for(nn_evaluator *e, nn_error *error)
     return NULL;
 }
 
+ad_status nn_evaluator_prepare(nn_evaluator *e, int64_t n, nn_error *error)
+{
+    const int64_t most = e->batch.capacity;
+    e->batch.rows = n < 0 || n > most ? most : n;
+    if (e->batch.rows > 0 && !runner_for(e, error))
+        return nn_earlier(error);
+    e->batch.rows = n < 0 ? 0 : n % most;
+    if (e->batch.rows > 0 && !runner_for(e, error))
+        return nn_earlier(error);
+    if (!e->batch.target || n <= 0 || nn_collect_begin(&e->collected, e->model, &e->batch, error))
+        return nn_earlier(error);
+    return nn_collect_reserve(&e->collected, n, &e->measures, error);
+}
+
 /* The next batch's predictions to `predictions`; its loss and what that was divided by. */
 static ad_status run_batch(nn_evaluator *e, double *predictions, double *loss, nn_error *error)
 {

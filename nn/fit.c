@@ -28,28 +28,47 @@ static double clock_seconds(void)
 /* keys of the model's generator */
 static uint64_t key_of(const char *what) { return nn_hash(what, 0); }
 
-/* order[0..n) = what stood there, in a random order */
-static ad_status shuffle(int64_t *order, int64_t n, uint64_t seed, uint64_t key, uint64_t step,
-                         nn_error *error)
+/* to[0..n) = from (NULL: 0, 1, ...) in a random order, drawn into t. */
+static ad_status shuffle(const int64_t *from, int64_t *to, ad_tensor *t, uint64_t seed,
+                         uint64_t key, uint64_t step, nn_error *error)
 {
-    ad_tensor *t = ad_tensor_new(NULL, AD_I32, 1, &n);
-    int64_t *old = malloc((size_t)n * sizeof *old + 1);
-    ad_status status = t && old ? ad_draw_permutation(t, seed, key, step) : AD_NO_MEMORY;
-    if (!status) {
-        const int32_t *p = ad_tensor_data_const(t);
-        memcpy(old, order, (size_t)n * sizeof *old);
-        for (int64_t i = 0; i < n; i++)
-            order[i] = old[p[i]];
-    }
-    free(old);
-    ad_tensor_free(t);
-    return status ? nn_fail(error, status, "fit: the rows could not be shuffled") : AD_OK;
+    const ad_status status = ad_draw_permutation(t, seed, key, step);
+    const int32_t *p = ad_tensor_data_const(t);
+    if (status)
+        return nn_fail(error, status, "fit: the rows could not be shuffled");
+    for (int64_t i = 0; i < ad_tensor_size(t); i++)
+        to[i] = from ? from[p[i]] : p[i];
+    return AD_OK;
 }
 
-static void in_order(int64_t *order, int64_t n)
+static int64_t *rows_for(int64_t n, nn_error *error)
 {
-    for (int64_t i = 0; i < n; i++)
-        order[i] = i;
+    int64_t *rows = malloc((size_t)n * sizeof *rows);
+    if (!rows)
+        nn_no_memory(error);
+    return rows;
+}
+
+/* Holds out the last of the rows in a random order. */
+static ad_status hold_out(nn_fitting *f, nn_error *error)
+{
+    const double share = f->config.validation_share;
+    const int64_t n = f->train->rows;
+    ad_tensor *t = ad_tensor_new(NULL, AD_I32, 1, &n);
+    if (!t || !(f->divided = rows_for(n, error)))
+        nn_no_memory(error);
+    else
+        shuffle(NULL, f->divided, t, f->model->config.seed, key_of("fit: validation"), 0, error);
+    ad_tensor_free(t);
+    f->n_held = (int64_t)((double)n * share + .5);
+    f->n_order = n - f->n_held;
+    f->held = f->divided + f->n_order;
+    if (!nn_earlier(error) && (f->n_held < 1 || f->n_order < 1))
+        return nn_fail(
+            error, AD_BAD_ARGUMENT,
+            "fit: validation_share %g of %lld rows leaves %lld to train on and %lld to validate",
+            share, (long long)n, (long long)f->n_order, (long long)f->n_held);
+    return nn_earlier(error);
 }
 
 /* Holds out rows for validation, and gives the rest its place for orders. */
@@ -67,23 +86,15 @@ static ad_status divide_rows(nn_fitting *f, nn_error *error)
     if (n > INT32_MAX)
         return nn_fail(error, AD_TOO_LARGE,
                        "fit: more than 2147483647 rows in memory; use a stream");
-    f->order = malloc((size_t)n * sizeof *f->order);
-    if (!f->order)
-        return nn_no_memory(error);
-    in_order(f->order, n);
     f->n_order = n;
-    if (c->validation_share <= 0)
-        return AD_OK;
-    if (shuffle(f->order, n, f->model->config.seed, key_of("fit: validation"), 0, error))
+    if (c->validation_share > 0 && hold_out(f, error))
         return nn_earlier(error);
-    f->n_held = (int64_t)((double)n * c->validation_share + .5);
-    f->n_order = n - f->n_held;
-    f->held = f->order + f->n_order;
-    if (f->n_held < 1 || f->n_order < 1)
-        return nn_fail(
-            error, AD_BAD_ARGUMENT,
-            "fit: validation_share %g of %lld rows leaves %lld to train on and %lld to validate",
-            c->validation_share, (long long)n, (long long)f->n_order, (long long)f->n_held);
+    if (!(f->order = rows_for(f->n_order, error)))
+        return nn_earlier(error);
+    if (!c->no_shuffle && !(f->permutation = ad_tensor_new(NULL, AD_I32, 1, &f->n_order)))
+        return nn_no_memory(error);
+    for (int64_t i = 0; i < f->n_order; i++)
+        f->order[i] = f->divided ? f->divided[i] : i;
     return AD_OK;
 }
 
@@ -91,19 +102,9 @@ static ad_status divide_rows(nn_fitting *f, nn_error *error)
 static ad_status order_epoch(nn_fitting *f, nn_error *error)
 {
     const int64_t epoch = f->at.epochs_before + f->at.epoch;
-    if (f->order) {
-        if (f->held) { /* the same rows are held out, in the order of the first shuffle */
-            in_order(f->order, f->n_order + f->n_held);
-            shuffle(f->order, f->n_order + f->n_held, f->model->config.seed,
-                    key_of("fit: validation"), 0, error);
-        } else {
-            in_order(f->order, f->n_order);
-        }
-        if (!f->config.no_shuffle)
-            shuffle(f->order, f->n_order, f->model->config.seed, key_of("fit: shuffle"),
-                    (uint64_t)epoch, error);
-    }
-    return nn_earlier(error);
+    return f->permutation ? shuffle(f->divided, f->order, f->permutation, f->model->config.seed,
+                                    key_of("fit: shuffle"), (uint64_t)epoch, error)
+                          : nn_earlier(error);
 }
 
 /* ---- beginning --------------------------------------------------------------------------- */
@@ -242,6 +243,8 @@ static void fill_defaults(nn_fitting *f)
                                 c->metric, c->metric_user};
 }
 
+static bool collects(const nn_fitting *f) { return f->config.metrics != 0 || f->config.metric; }
+
 /* What is wrong with validation data is said to be there. */
 static ad_status begin_validation(nn_fitting *f, nn_error *error)
 {
@@ -251,7 +254,29 @@ static ad_status begin_validation(nn_fitting *f, nn_error *error)
     if (nn_evaluator_new(&f->evaluator, f->model, data, 0, c->loss, &c->loss_options, &found))
         return nn_fail(error, found.status, "fit: validation: %.900s", found.text);
     f->evaluator.measures = f->measures;
+    if (nn_evaluator_prepare(&f->evaluator, f->held ? f->n_held : data->rows, &found))
+        return nn_fail(error, found.status, "fit: validation: %.900s", found.text);
     return AD_OK;
+}
+
+/* What the epochs will need, as far as it is known, is taken now: no step allocates after the first
+ * one. */
+static ad_status reserve(nn_fitting *f, nn_error *error)
+{
+    enum { HISTORY = 1000 };
+    const nn_fit_config *c = &f->config;
+    double notes = (double)c->epochs;
+    if (c->validate_every)
+        notes *= f->batches > 0 ? (double)f->batches / (double)c->validate_every : 1;
+    if (!nn_history_reserve(&f->model->history, notes < HISTORY ? (int)notes + 1 : HISTORY))
+        return nn_no_memory(error);
+    if (f->keeps_best && nn_snapshot_take(&f->best, f->model, NULL, error))
+        return nn_earlier(error);
+    if (!collects(f))
+        return AD_OK;
+    nn_collect_begin(&f->collected, f->model, f->batch, error);
+    return f->rows > 0 ? nn_collect_reserve(&f->collected, f->rows, &f->measures, error)
+                       : nn_earlier(error);
 }
 
 static void begin_position(nn_fitting *f)
@@ -331,7 +356,7 @@ static ad_status begin(nn_fitting *f, nn_error *error)
         nn_reader_new(&f->reader, f->model, f->train, c->batch, true, reads_ahead(f), error))
         return nn_earlier(error);
     f->batch = f->reader.batch;
-    if (f->validates && begin_validation(f, error))
+    if ((f->validates && begin_validation(f, error)) || reserve(f, error))
         return nn_earlier(error);
     begin_position(f);
     if (c->resume && resume(f, error))
@@ -348,6 +373,8 @@ static void end(nn_fitting *f)
     nn_snapshot_free(&f->best);
     nn_snapshot_free(&f->epoch_start);
     free(f->lbfgs.vectors);
+    ad_tensor_free(f->permutation);
+    free(f->divided);
     free(f->order);
 }
 
@@ -498,30 +525,19 @@ static bool has_callbacks(const nn_fitting *f)
 }
 
 /* Accuracy while the epoch runs, by what the last batch adds to it. */
-static ad_status score_batch(nn_fitting *f, double *predictions, nn_error *error)
+static ad_status score_batch(nn_fitting *f, nn_error *error)
 {
-    nn_scores batch;
-    nn_collected last = f->collected;
-    const nn_measures measures = {f->config.metrics & NN_ACCURACY, 0, f->measures.probabilities,
-                                  NULL, NULL};
-    const double before = (double)(f->collected.rows - f->batch->rows), n = (double)f->batch->rows;
-    if (!measures.metrics || !has_callbacks(f))
+    const double n = (double)f->batch->rows, before = (double)f->collected.rows - n;
+    double accuracy;
+    if (!(f->config.metrics & NN_ACCURACY) || !has_callbacks(f))
         return AD_OK;
-    last.predictions = predictions;
-    last.target_bytes += (f->collected.rows - f->batch->rows) * last.targets *
-                         (int64_t)ad_dtype_size(last.target_dtype);
-    last.weights += f->collected.rows - f->batch->rows;
-    last.rows = f->batch->rows;
-    batch.loss = 0;
-    if (nn_collect_scores(&last, &measures, &batch, error))
+    if (nn_collect_accuracy(&f->collected, f->batch->rows, f->measures.probabilities, &accuracy,
+                            error))
         return nn_earlier(error);
-    f->training.accuracy = before > 0
-                               ? (f->training.accuracy * before + batch.accuracy * n) / (before + n)
-                               : batch.accuracy;
+    f->training.accuracy =
+        before > 0 ? (f->training.accuracy * before + accuracy * n) / (before + n) : accuracy;
     return AD_OK;
 }
-
-static bool collects(const nn_fitting *f) { return f->config.metrics != 0 || f->config.metric; }
 
 /* A step; an error says where. */
 static ad_status step(nn_fitting *f, double *loss, double *divisor, double *predictions,
@@ -547,7 +563,7 @@ static ad_status run_batch(nn_fitting *f, nn_error *error)
         return nn_divergence(f, loss, error);
     if (collects(f)) {
         nn_collect_add(&f->collected, f->batch);
-        score_batch(f, predictions, error);
+        score_batch(f, error);
     }
     f->at.loss += loss * divisor;
     f->at.divisor += divisor;
@@ -686,7 +702,7 @@ ad_status nn_fit(nn_model *model, const nn_data *train, const nn_fit_config *con
         run(&f, error);
         if (!nn_earlier(error) && f.config.average > 0)
             nn_trainer_swap_averages(&f.trainer, error);
-        if (!nn_earlier(error) && f.keeps_best && f.best.n > 0)
+        if (!nn_earlier(error) && f.keeps_best && f.at.best_epoch > 0)
             nn_snapshot_restore(&f.best, model, NULL, error);
         if (nn_earlier(error))
             f.stopped = "an error";

@@ -28,7 +28,9 @@ typedef struct nn_fitting {
     const nn_data *train;
     int64_t rows, batches;   /* of an epoch; -1: a stream that does not say */
     int64_t *order, n_order; /* rows to train on, in this epoch's order */
+    int64_t *divided;        /* the same in a fixed order, then those held out; NULL: 0, 1, ... */
     int64_t *held, n_held;   /* rows held out for validation */
+    ad_tensor *permutation;  /* of an epoch; NULL: not shuffled */
     nn_trainer trainer;
     nn_reader reader;
     nn_batch *batch;        /* the reader's; in turn with another where it reads ahead */

@@ -14,23 +14,31 @@
 #include "number.h"
 #include "words.h"
 
+static bool make_room(nn_history *history, int capacity)
+{
+    if ((size_t)capacity > SIZE_MAX / sizeof *history->rows)
+        return false;
+    nn_history_row *rows = realloc(history->rows, (size_t)capacity * sizeof *rows);
+    if (!rows)
+        return false;
+    history->rows = rows;
+    history->capacity = capacity;
+    return true;
+}
+
+bool nn_history_reserve(nn_history *history, int rows)
+{
+    if (rows <= history->capacity - history->n)
+        return true;
+    return rows <= INT_MAX - history->n && make_room(history, history->n + rows);
+}
+
 bool nn_history_add(nn_history *history, const nn_history_row *row)
 {
-    if (history->n == history->capacity) {
-        int capacity = history->capacity ? history->capacity : 16;
-        if (history->n) {
-            if (capacity > INT_MAX / 2)
-                return false;
-            capacity *= 2;
-        }
-        if ((size_t)capacity > SIZE_MAX / sizeof *row)
-            return false;
-        nn_history_row *rows = realloc(history->rows, (size_t)capacity * sizeof *rows);
-        if (!rows)
-            return false;
-        history->rows = rows;
-        history->capacity = capacity;
-    }
+    if (history->n == history->capacity &&
+        (history->capacity > INT_MAX / 2 ||
+         !make_room(history, history->capacity ? 2 * history->capacity : 16)))
+        return false;
     history->rows[history->n++] = *row;
     return true;
 }

@@ -11,6 +11,8 @@ typedef struct nn_history {
 
 /* false when out of memory; the history is then as before. */
 bool nn_history_add(nn_history *history, const nn_history_row *row);
+/* Makes room for so many rows more; false when out of memory. */
+bool nn_history_reserve(nn_history *history, int rows);
 void nn_history_clear(nn_history *history);
 ad_status nn_history_write_csv(const nn_history *history, FILE *to);
 ad_status nn_history_write_json(const nn_history *history, FILE *to);

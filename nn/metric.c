@@ -15,10 +15,10 @@
  *   MAE, RMSE  over all elements.
  *   R2         1 - residual / total sum of squares for each output, then the mean over outputs;
  *              an output whose target never changes has none and is left out. */
+#include "metric.h"
 #include "error.h"
 #include "loss.h"
 #include "number.h"
-#include "targets.h"
 #include "words.h"
 
 #include <stdlib.h>
@@ -72,8 +72,35 @@ typedef struct measurement {
     nn_rows p, y, w;
     bool weighted, probabilities;
     int64_t n, classes; /* classes 2 for one output */
+    nn_scratch *scratch;
     nn_error *error;
 } measurement;
+
+bool nn_scratch_take(nn_scratch *s, size_t bytes)
+{
+    if (bytes <= s->bytes)
+        return true;
+    free(s->memory);
+    s->memory = malloc(bytes);
+    s->bytes = s->memory ? bytes : 0;
+    return s->memory != NULL;
+}
+
+void nn_scratch_free(nn_scratch *s)
+{
+    free(s->memory);
+    *s = (nn_scratch){0};
+}
+
+/* n elements of zeros; NULL when out of memory, which is the error then. */
+static void *zeros(const measurement *m, int64_t n, size_t each)
+{
+    if ((uint64_t)n > SIZE_MAX / each || !nn_scratch_take(m->scratch, (size_t)n * each)) {
+        nn_no_memory(m->error);
+        return NULL;
+    }
+    return memset(m->scratch->memory, 0, (size_t)n * each);
+}
 
 static double weight_of(const measurement *m, int64_t row)
 {
@@ -121,13 +148,12 @@ static int64_t true_class(const measurement *m, int64_t row)
 
 /* ---- are the arguments usable? ---- */
 
-static ad_status check_weights(measurement *m, const ad_tensor *weights)
+static ad_status take_weights(measurement *m, const nn_rows *weights)
 {
-    if (ad_tensor_rank(weights) != 1 || ad_tensor_shape(weights)[0] != m->n)
+    if (weights->rank != 1 || weights->n != m->n)
         return nn_fail(m->error, AD_BAD_SHAPE, "metrics: weights %s for %lld rows",
-                       nn_shape_text_of(ad_tensor_rank(weights), ad_tensor_shape(weights)).text,
-                       (long long)m->n);
-    m->w = nn_rows_of(weights);
+                       nn_shape_text_of(weights->rank, weights->shape).text, (long long)m->n);
+    m->w = *weights;
     m->weighted = true;
     for (int64_t i = 0; i < m->n; i++)
         if (!(weight_of(m, i) >= 0 && weight_of(m, i) <= 1e300))
@@ -137,24 +163,30 @@ static ad_status check_weights(measurement *m, const ad_tensor *weights)
     return AD_OK;
 }
 
-static ad_status prepare(measurement *m, const ad_tensor *prediction, const ad_tensor *target,
-                         const ad_tensor *weights)
+static ad_status take_rows(measurement *m, const nn_rows *prediction, const nn_rows *target,
+                           const nn_rows *weights)
+{
+    if (prediction->rank < 1 || target->rank < 1 || prediction->n != target->n)
+        return nn_fail(m->error, AD_BAD_SHAPE,
+                       "metrics: prediction %s, target %s: rows (the first axis) differ",
+                       nn_shape_text_of(prediction->rank, prediction->shape).text,
+                       nn_shape_text_of(target->rank, target->shape).text);
+    m->p = *prediction;
+    m->y = *target;
+    m->n = m->p.n;
+    m->classes = m->p.each == 1 ? 2 : m->p.each;
+    return weights ? take_weights(m, weights) : AD_OK;
+}
+
+static ad_status take_tensors(measurement *m, const ad_tensor *prediction, const ad_tensor *target,
+                              const ad_tensor *weights)
 {
     if (!prediction || !target)
         return nn_fail(m->error, AD_NULL, "metrics: %s is NULL",
                        prediction ? "the target" : "the prediction");
-    if (ad_tensor_rank(prediction) < 1 || ad_tensor_rank(target) < 1 ||
-        ad_tensor_shape(prediction)[0] != ad_tensor_shape(target)[0])
-        return nn_fail(
-            m->error, AD_BAD_SHAPE,
-            "metrics: prediction %s, target %s: rows (the first axis) differ",
-            nn_shape_text_of(ad_tensor_rank(prediction), ad_tensor_shape(prediction)).text,
-            nn_shape_text_of(ad_tensor_rank(target), ad_tensor_shape(target)).text);
-    m->p = nn_rows_of(prediction);
-    m->y = nn_rows_of(target);
-    m->n = m->p.n;
-    m->classes = m->p.each == 1 ? 2 : m->p.each;
-    return weights ? check_weights(m, weights) : AD_OK;
+    const nn_rows p = nn_rows_of(prediction), y = nn_rows_of(target);
+    const nn_rows w = weights ? nn_rows_of(weights) : (nn_rows){0};
+    return take_rows(m, &p, &y, weights ? &w : NULL);
 }
 
 /* A target that names its class: in range? */
@@ -267,9 +299,9 @@ static double share(double part, double whole) { return whole > 0 ? part / whole
 
 static ad_status measure_classes(const measurement *m, unsigned metrics, nn_scores *scores)
 {
-    tally *tallies = calloc((size_t)m->classes, sizeof *tallies);
+    tally *tallies = zeros(m, m->classes, sizeof *tallies);
     if (!tallies)
-        return nn_no_memory(m->error);
+        return m->error->status;
     count_tallies(m, tallies);
     double precision = 0, recall = 0, f1 = 0, count = 0;
     for (int64_t k = m->classes == 2; k < m->classes; k++) {
@@ -281,7 +313,6 @@ static ad_status measure_classes(const measurement *m, unsigned metrics, nn_scor
         f1 += share(2 * t->both, t->predicted + t->actual);
         count++;
     }
-    free(tallies);
     if (!(total_weight(m) > 0))
         count = 0, precision = recall = f1 = 0; /* nothing was seen: NaN */
     if (metrics & NN_PRECISION)
@@ -336,11 +367,9 @@ static ad_status measure_auc(const measurement *m, nn_scores *scores)
 {
     if (m->classes != 2 || m->n == 0)
         return AD_OK;
-    if ((uint64_t)m->n > SIZE_MAX / sizeof(ranked))
-        return nn_no_memory(m->error);
-    ranked *all = malloc((size_t)m->n * sizeof *all);
+    ranked *all = zeros(m, m->n, sizeof *all);
     if (!all)
-        return nn_no_memory(m->error);
+        return m->error->status;
     int64_t n = 0;
     bool ordered = true;
     for (int64_t i = 0; i < m->n; i++) {
@@ -353,7 +382,6 @@ static ad_status measure_auc(const measurement *m, nn_scores *scores)
     }
     if (ordered)
         scores->auc = area(all, n);
-    free(all);
     return AD_OK;
 }
 
@@ -417,9 +445,9 @@ static void count_spreads(const measurement *m, spread *of)
 
 static ad_status measure_r2(const measurement *m, nn_scores *scores)
 {
-    spread *of = calloc((size_t)(m->p.each > 0 ? m->p.each : 1), sizeof *of);
+    spread *of = zeros(m, m->p.each + 1, sizeof *of); /* there may be no outputs */
     if (!of)
-        return nn_no_memory(m->error);
+        return m->error->status;
     double sum = 0, count = 0;
     count_spreads(m, of);
     for (int64_t j = 0; j < m->p.each; j++)
@@ -427,7 +455,6 @@ static ad_status measure_r2(const measurement *m, nn_scores *scores)
             sum += 1 - of[j].residual / of[j].total;
             count++;
         }
-    free(of);
     scores->r2 = sum / count;
     return AD_OK;
 }
@@ -460,6 +487,41 @@ static nn_scores no_scores(int64_t rows)
     return (nn_scores){rows, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN};
 }
 
+size_t nn_scores_bytes(unsigned metrics, int64_t n, int64_t outputs)
+{
+    const size_t each = sizeof(tally) > sizeof(spread) ? sizeof(tally) : sizeof(spread);
+    if ((uint64_t)n > SIZE_MAX / sizeof(ranked) || (uint64_t)outputs > SIZE_MAX / each - 2)
+        return SIZE_MAX;
+    const size_t ranks = metrics & NN_AUC && outputs <= 2 ? (size_t)n * sizeof(ranked) : 0;
+    const size_t sums = ((size_t)outputs + 2) * each;
+    return ranks > sums ? ranks : sums;
+}
+
+static void compute(measurement *m, unsigned metrics, int k, nn_scores *scores)
+{
+    scores->rows = m->n;
+    measure(m, metrics, k, scores);
+}
+
+ad_status nn_scores_of_rows(const nn_rows *prediction, const nn_rows *target,
+                            const nn_rows *weights, unsigned metrics, int k, bool probabilities,
+                            nn_scratch *scratch, nn_scores *scores, nn_error *error)
+{
+    nn_error own;
+    nn_numbers numbers;
+    measurement m = {
+        .probabilities = probabilities, .scratch = scratch, .error = nn_error_or(error, &own)};
+    *scores = no_scores(0);
+    if (nn_earlier(error))
+        return nn_earlier(error);
+    if (!nn_c_numbers(&numbers))
+        return nn_no_memory(error);
+    if (!take_rows(&m, prediction, target, weights))
+        compute(&m, metrics, k, scores);
+    nn_own_numbers(&numbers);
+    return m.error->status;
+}
+
 ad_status nn_compute_scores(const ad_tensor *prediction, const ad_tensor *target,
                             const ad_tensor *weights, unsigned metrics, int k, bool probabilities,
                             nn_scores *scores, nn_error *error)
@@ -470,7 +532,9 @@ ad_status nn_compute_scores(const ad_tensor *prediction, const ad_tensor *target
         return nn_earlier(error);
     nn_error own;
     nn_numbers numbers;
-    measurement m = {.probabilities = probabilities, .error = nn_error_or(error, &own)};
+    nn_scratch scratch = {0};
+    measurement m = {
+        .probabilities = probabilities, .scratch = &scratch, .error = nn_error_or(error, &own)};
     if (!scores)
         return nn_fail(error, AD_NULL, "metrics: no place for the scores (NULL)");
     if (k < 0 || metrics >> NN_METRICS)
@@ -480,11 +544,10 @@ ad_status nn_compute_scores(const ad_tensor *prediction, const ad_tensor *target
                        metrics);
     if (!nn_c_numbers(&numbers))
         return nn_no_memory(error);
-    if (!prepare(&m, prediction, target, weights)) {
-        scores->rows = m.n;
-        measure(&m, metrics, k, scores);
-    }
+    if (!take_tensors(&m, prediction, target, weights))
+        compute(&m, metrics, k, scores);
     nn_own_numbers(&numbers);
+    nn_scratch_free(&scratch);
     return m.error->status;
 }
 
@@ -521,7 +584,7 @@ ad_status nn_confusion(const ad_tensor *prediction, const ad_tensor *target, int
         return nn_fail(error, AD_NULL, "confusion: no place for the counts (NULL)");
     if (!nn_c_numbers(&numbers))
         return nn_no_memory(error);
-    if (!prepare(&m, prediction, target, NULL))
+    if (!take_tensors(&m, prediction, target, NULL))
         confuse(&m, classes, counts);
     nn_own_numbers(&numbers);
     return m.error->status;

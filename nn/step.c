@@ -334,9 +334,20 @@ static void recipe_gradient(nn_recording *r, void *user)
 
 /* ---- running ----------------------------------------------------------------------------- */
 
+static const nn_batch nothing; /* the optimizer's own program has no batch */
+
+static ad_status prepare_apply(nn_trainer *t, nn_error *error)
+{
+    if (t->config->accumulate <= 1 || t->apply.program)
+        return AD_OK;
+    return nn_runner_new(&t->apply, t->model, &nothing, 0, true, 1, recipe_apply, t, error);
+}
+
 static nn_runner *runner_for(nn_trainer *t, const nn_batch *batch, nn_error *error)
 {
     enum { OUTPUTS = 2 };
+    if (prepare_apply(t, error))
+        return NULL;
     nn_runner *runner = nn_runners_find(&t->steps, batch->rows);
     if (runner && runner->program)
         return runner;
@@ -357,11 +368,9 @@ ad_status nn_trainer_prepare(nn_trainer *t, const nn_batch *batch, nn_error *err
 
 ad_status nn_trainer_flush(nn_trainer *t, double rate, int64_t step, nn_error *error)
 {
-    const nn_batch nothing = {0};
     if (t->gathered_batches == 0)
         return AD_OK;
-    if (!t->apply.program &&
-        nn_runner_new(&t->apply, t->model, &nothing, 0, true, 1, recipe_apply, t, error))
+    if (prepare_apply(t, error))
         return nn_earlier(error);
     double total = t->gathered_total;
     t->gathered_total = 0;

@@ -45,6 +45,7 @@ double nn_rows_get(const nn_rows *r, int64_t row, int64_t column)
 typedef struct inspection {
     const nn_loss_row *row;
     const nn_loss_options *options;
+    int64_t rows;               /* so many at most are looked at */
     int64_t first_row, classes; /* -1: any number of classes */
     bool classes_by_weights;    /* there is no prediction that says how many */
     nn_error *error;
@@ -155,7 +156,7 @@ static ad_status check_values(const inspection *c, const ad_tensor *tensor, bool
     const bool distribution =
         (c->row->target == NN_TARGET_CLASSES || c->row->target == NN_TARGET_DISTRIBUTION) &&
         (target || c->row->takes_probabilities);
-    for (int64_t i = 0; i < r.n; i++) {
+    for (int64_t i = 0; i < r.n && i < c->rows; i++) {
         for (int64_t j = 0; j < r.each; j++)
             if (check_value(c, &r, target, i, j))
                 return c->error->status;
@@ -168,7 +169,7 @@ static ad_status check_values(const inspection *c, const ad_tensor *tensor, bool
 static ad_status check_classes(const inspection *c, const ad_tensor *target)
 {
     const nn_rows r = nn_rows_of(target);
-    for (int64_t i = 0; i < r.n; i++) {
+    for (int64_t i = 0; i < r.n && i < c->rows; i++) {
         const double y = nn_rows_get(&r, i, 0);
         const long long row = (long long)(c->first_row + i), classes = (long long)c->classes;
         if (r.dtype != AD_I32 && (isnan(y) || y != floor(y)))
@@ -248,9 +249,8 @@ static void check_target(inspection *c, const ad_tensor *prediction, const ad_te
         check_values(c, prediction, false);
 }
 
-ad_status nn_check_targets(nn_loss loss, const nn_loss_options *options,
-                           const ad_tensor *prediction, const ad_tensor *target, int64_t first_row,
-                           nn_error *error)
+static ad_status check(nn_loss loss, const nn_loss_options *options, const ad_tensor *prediction,
+                       const ad_tensor *target, int64_t n, int64_t first_row, nn_error *error)
 {
     if (nn_earlier(error))
         return nn_earlier(error);
@@ -259,6 +259,7 @@ ad_status nn_check_targets(nn_loss loss, const nn_loss_options *options,
     nn_numbers numbers;
     inspection c = {.row = nn_loss_row_of(loss),
                     .options = options ? options : &defaults,
+                    .rows = n,
                     .first_row = first_row,
                     .error = nn_error_or(error, &own)};
     if (!c.row)
@@ -270,4 +271,18 @@ ad_status nn_check_targets(nn_loss loss, const nn_loss_options *options,
     check_target(&c, prediction, target);
     nn_own_numbers(&numbers);
     return c.error->status; /* the first that was found */
+}
+
+ad_status nn_check_targets(nn_loss loss, const nn_loss_options *options,
+                           const ad_tensor *prediction, const ad_tensor *target, int64_t first_row,
+                           nn_error *error)
+{
+    return check(loss, options, prediction, target, INT64_MAX, first_row, error);
+}
+
+ad_status nn_check_first_targets(nn_loss loss, const nn_loss_options *options,
+                                 const ad_tensor *target, int64_t n, int64_t first_row,
+                                 nn_error *error)
+{
+    return check(loss, options, NULL, target, n, first_row, error);
 }

@@ -16,4 +16,9 @@ typedef struct nn_rows {
 nn_rows nn_rows_of(const ad_tensor *tensor);
 double nn_rows_get(const nn_rows *rows, int64_t row, int64_t column);
 
+/* nn_check_targets of the first n targets, without predictions. */
+ad_status nn_check_first_targets(nn_loss loss, const nn_loss_options *options,
+                                 const ad_tensor *target, int64_t n, int64_t first_row,
+                                 nn_error *error);
+
 #endif

@@ -5,6 +5,7 @@
  * hundred roundings of numbers near 1 unless a test says otherwise. */
 #include "allocator.h"
 #include "fitting.h"
+#include <stdatomic.h>
 
 #define ROUNDING 1e-13
 
@@ -1924,38 +1925,193 @@ static void a_call_after_an_error_does_nothing(void **state)
 
 /* ---- memory ------------------------------------------------------------------------------ */
 
-static long allocations_of(int epochs, int64_t rows, nn_fit_config config)
+/* Calls of the context's allocator and, where the linker can, of malloc and its kin by anything
+ * that is linked here; and programs captured. */
+static atomic_long mallocs, captures, nodes;
+
+#ifdef COUNT_MALLOC
+void *__real_malloc(size_t bytes);
+void *__real_calloc(size_t n, size_t bytes);
+void *__real_realloc(void *memory, size_t bytes);
+ad_program *__real_ad_program_capture(ad_tape *tape, int n_inputs, const ad_var *inputs,
+                                      int n_outputs, const ad_var *outputs, int flags);
+void *__wrap_malloc(size_t bytes);
+void *__wrap_calloc(size_t n, size_t bytes);
+void *__wrap_realloc(void *memory, size_t bytes);
+ad_program *__wrap_ad_program_capture(ad_tape *tape, int n_inputs, const ad_var *inputs,
+                                      int n_outputs, const ad_var *outputs, int flags);
+
+void *__wrap_malloc(size_t bytes)
 {
-    nn_error e = {0};
-    probe p;
-    const ad_allocator a = probe_allocator(&p, false);
-    ad_context *context = ad_context_new(&(ad_context_config){.allocator = &a});
-    nn_data *data = plane(rows, .1, false);
-    nn_model *m =
-        nn_mlp(&(nn_mlp_config){.in = 2, .hidden = {4}, .out = 1, .seed = 1, .context = context});
-    config.loss = NN_MSE;
-    config.epochs = epochs;
-    nn_fit(m, data, &config, &e);
-    FINE(e);
-    nn_model_free(m);
-    nn_data_free(data);
-    ad_context_free(context);
-    EQUAL((double)(p.blocks + p.wrong_sizes + p.overruns), 0);
-    return p.calls;
+    mallocs++;
+    return __real_malloc(bytes);
 }
 
-/* A smaller last batch included. */
-static void further_epochs_allocate_nothing(void **state)
+void *__wrap_calloc(size_t n, size_t bytes)
+{
+    mallocs++;
+    return __real_calloc(n, bytes);
+}
+
+void *__wrap_realloc(void *memory, size_t bytes)
+{
+    mallocs++;
+    return __real_realloc(memory, bytes);
+}
+
+ad_program *__wrap_ad_program_capture(ad_tape *tape, int n_inputs, const ad_var *inputs,
+                                      int n_outputs, const ad_var *outputs, int flags)
+{
+    ad_program *p = __real_ad_program_capture(tape, n_inputs, inputs, n_outputs, outputs, flags);
+    captures++;
+    nodes += ad_program_node_count(p);
+    return p;
+}
+#endif
+
+/* Allocations seen by a callback: `first` before the first step was over, `later` afterwards. */
+typedef struct allocations {
+    probe probe;
+    long first, later, programs, nodes;
+    int64_t steps;
+    nn_event event; /* before which the last of `later` was made */
+    int epoch;
+} allocations;
+
+static bool count_allocations(void *user, const nn_progress_info *info)
+{
+    allocations *a = user;
+    const long now = a->probe.calls + mallocs;
+    if (info->event == NN_STEP_DONE && a->steps++ == 0)
+        a->first = now;
+    if (a->steps > 0 && now > a->first + a->later) {
+        a->later = now - a->first;
+        a->event = info->event;
+        a->epoch = info->epoch;
+    }
+    return true;
+}
+
+typedef struct workload {
+    const char *name;
+    int64_t rows, width;
+    bool stream, weighted, ahead, validates, frozen, normed;
+    int programs; /* that are captured */
+    nn_fit_config config;
+} workload;
+
+static nn_model *model_for(const workload *w, const ad_context *context)
+{
+    nn_model *m = nn_mlp(&(nn_mlp_config){.in = w->width,
+                                          .hidden = {4},
+                                          .out = 1,
+                                          .batch_norm = w->normed,
+                                          .dropout = w->normed ? .25 : 0,
+                                          .seed = 1,
+                                          .context = context});
+    if (w->frozen)
+        assert_int_equal(nn_freeze(m, "0", true), 2);
+    return m;
+}
+
+/* (rows,width), numbers around 0, and their sign as 0 or 1 */
+static nn_data *data_with(int64_t rows, int64_t width, bool weighted)
+{
+    ad_tensor *y = drawn(rows, 1, 2);
+    for (int64_t i = 0; i < rows; i++)
+        ((double *)ad_tensor_data(y))[i] = i % 3 > 0;
+    return data_of(drawn(rows, width, 1), y, weighted ? some_weights(rows) : NULL);
+}
+
+static allocations allocations_of(const workload *w)
+{
+    nn_error e = {0};
+    allocations a = {0};
+    const ad_allocator probing = probe_allocator(&a.probe, false);
+    ad_context *context = ad_context_new(&(ad_context_config){.allocator = &probing});
+    nn_data *data = data_with(w->rows, w->width, w->weighted), *train = data;
+    nn_data *validation = w->validates ? data_with(300, w->width, false) : NULL;
+    tap t = {.data = data, .ahead = w->ahead};
+    if (w->stream)
+        train = stream_of(&t, true);
+    nn_model *m = model_for(w, context);
+    nn_fit_config c = w->config;
+    c.loss = NN_BCE_LOGITS;
+    c.validation = validation;
+    c.epochs = c.epochs ? c.epochs : 5;
+    c.callbacks[0] = (nn_callback){count_allocations, &a};
+    captures = nodes = 0;
+    nn_fit(m, train, &c, &e);
+    a.programs = captures;
+    a.nodes = nodes;
+    if (e.status)
+        fail_msg("%s: %s", w->name, e.text);
+    nn_model_free(m);
+    if (train != data)
+        nn_data_free(train);
+    nn_data_free(data);
+    nn_data_free(validation);
+    ad_context_free(context);
+    EQUAL((double)(a.probe.blocks + a.probe.wrong_sizes + a.probe.overruns), 0);
+    return a;
+}
+
+/* From the end of the first step to that of the fit: smaller last batches, evaluation, validation
+ * and scores included. */
+static void nothing_is_allocated_after_the_first_step(void **state)
 {
     (void)state;
-    const nn_fit_config configs[] = {
-        {.batch = 5},
-        {.batch = 5, .accumulate = 2},
-        {.batch = 5, .average = .9, .validation_share = .25, .metrics = NN_RMSE}};
-    for (int k = 0; k < COUNT(configs); k++) {
-        EQUAL((double)allocations_of(9, 20, configs[k]), (double)allocations_of(2, 20, configs[k]));
-        EQUAL((double)allocations_of(9, 23, configs[k]), (double)allocations_of(2, 23, configs[k]));
+    const unsigned all = (1u << NN_METRICS) - 1;
+    const workload workloads[] = {
+        {"whole batches", 20, 2, .programs = 1, .config = {.batch = 5}},
+        {"a smaller last batch", 23, 2, .programs = 2, .config = {.batch = 5}},
+        {"accumulation", 23, 2, .programs = 3, .config = {.batch = 5, .accumulate = 2}},
+        {"averages, held rows, error", 26, 2, .programs = 3,
+         .config = {.batch = 5, .average = .9, .validation_share = .25, .metrics = NN_RMSE}},
+        {"validation in two batches", 23, 2, .validates = true, .programs = 4,
+         .config = {.batch = 5}},
+        {"every metric, the best kept", 23, 2, .validates = true, .weighted = true, .programs = 4,
+         .config = {.batch = 5, .metrics = all, .restore_best = true}},
+        {"validation every third step", 23, 2, .validates = true, .programs = 4,
+         .config = {.batch = 5, .metrics = NN_ACCURACY, .validate_every = 3}},
+        {"batch norm and dropout", 23, 2, .normed = true, .validates = true, .programs = 4,
+         .config = {.batch = 5}},
+        {"a frozen layer", 23, 2, .frozen = true, .programs = 2, .config = {.batch = 5}},
+        {"penalties, clipping, groups of decay", 23, 2, .programs = 2,
+         .config = {.batch = 5, .l1 = .01, .l2 = .01, .clip_norm = 1, .optimizer = nn_adamw(.01)}},
+        {"read ahead", 83, 2048, .validates = true, .programs = 4,
+         .config = {.batch = 20, .epochs = 3}},
+        {"a stream", 23, 2, .stream = true, .weighted = true, .programs = 2,
+         .config = {.batch = 5}},
+        {"a stream, read ahead", 23, 2, .stream = true, .ahead = true, .programs = 2,
+         .config = {.batch = 5, .metrics = NN_ACCURACY}},
+    };
+    for (int k = 0; k < COUNT(workloads); k++) {
+        const allocations a = allocations_of(&workloads[k]);
+        if (a.later)
+            fail_msg(
+                "%s: %ld allocations after the first step, the last before event %d of epoch %d",
+                workloads[k].name, a.later, a.event, a.epoch);
+#ifdef COUNT_MALLOC
+        if (a.programs != workloads[k].programs)
+            fail_msg("%s: %ld programs, want %d", workloads[k].name, a.programs,
+                     workloads[k].programs);
+#endif
     }
+}
+
+/* What is frozen costs nothing: its gradient is no part of the step. */
+static void frozen_layers_have_a_program_of_their_own(void **state)
+{
+    (void)state;
+    workload w = {"frozen", 23, 2, .config = {.batch = 5}};
+    const allocations whole = allocations_of(&w);
+    w.frozen = true;
+    const allocations part = allocations_of(&w);
+    assert_int_equal(part.programs, whole.programs);
+#ifdef COUNT_MALLOC
+    assert_in_range(part.nodes, 1, whole.nodes * 3 / 4);
+#endif
 }
 
 /* An allocator that fails once, at every call in turn: an error, and nothing is lost. */
@@ -2084,7 +2240,8 @@ int main(void)
         cmocka_unit_test(data_that_do_not_fit_are_errors),
         cmocka_unit_test(weights_that_are_all_zero_teach_nothing),
         cmocka_unit_test(a_call_after_an_error_does_nothing),
-        cmocka_unit_test(further_epochs_allocate_nothing),
+        cmocka_unit_test(nothing_is_allocated_after_the_first_step),
+        cmocka_unit_test(frozen_layers_have_a_program_of_their_own),
         cmocka_unit_test(running_out_of_memory_is_an_error),
         cmocka_unit_test(a_search_tries_real_fits),
     };
