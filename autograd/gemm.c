@@ -135,27 +135,27 @@ static void by_library(const request *p)
 
 /* ---- kernels of our own ---- */
 
-static product strided(const request *p)
+static multiplication strided(const request *p)
 {
-    return (product){.add = p->add,
-                     .m = p->m,
-                     .n = p->n,
-                     .k = p->k,
-                     .ai = p->ta ? 1 : p->lda,
-                     .ap = p->ta ? p->lda : 1,
-                     .bp = p->tb ? 1 : p->ldb,
-                     .bj = p->tb ? p->ldb : 1,
-                     .ldc = p->ldc,
-                     .cj = 1,
-                     .a = p->a,
-                     .b = p->b,
-                     .c = p->c};
+    return (multiplication){.add = p->add,
+                            .m = p->m,
+                            .n = p->n,
+                            .k = p->k,
+                            .ai = p->ta ? 1 : p->lda,
+                            .ap = p->ta ? p->lda : 1,
+                            .bp = p->tb ? 1 : p->ldb,
+                            .bj = p->tb ? p->ldb : 1,
+                            .ldc = p->ldc,
+                            .cj = 1,
+                            .a = p->a,
+                            .b = p->b,
+                            .c = p->c};
 }
 
 /* a column is a row of the transposed product */
-static product transposed(const product *p)
+static multiplication transposed(const multiplication *p)
 {
-    product t = *p;
+    multiplication t = *p;
     t.m = p->n, t.n = p->m;
     t.a = p->b, t.ai = p->bj, t.ap = p->bp;
     t.b = p->a, t.bp = p->ap, t.bj = p->ai;
@@ -167,7 +167,7 @@ static product transposed(const product *p)
 static bool by_kernels(const request *p)
 {
     const product_kernels *k = kernels_of(p->context)->products;
-    const product q = strided(p), t = transposed(&q);
+    const multiplication q = strided(p), t = transposed(&q);
     if (!k->part[p->dtype])
         return false;
     if (!(p->m == 1 && k->row[p->dtype](&q)) && !(p->n == 1 && k->row[p->dtype](&t)))

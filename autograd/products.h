@@ -9,18 +9,18 @@
 
 /* C <- A B or C <- C + A B. A's element (i,p) lies at a[i * ai + p * ap], B's (p,j) at
  * b[p * bp + j * bj], C's (i,j) at c[i * ldc + j * cj]. */
-typedef struct product {
+typedef struct multiplication {
     bool add;
     int64_t m, n, k, ai, ap, bp, bj, ldc, cj;
     const void *a, *b;
     void *c;
-} product;
+} multiplication;
 
 typedef struct product_kernels { /* by dtype AD_F64, AD_F32 */
     /* m rows of C from i on and n columns from j on; cj = 1 */
-    void (*part[2])(const product *p, int64_t i, int64_t m, int64_t j, int64_t n);
+    void (*part[2])(const multiplication *p, int64_t i, int64_t m, int64_t j, int64_t n);
     /* m = 1; false: not as B and C lie */
-    bool (*row[2])(const product *p);
+    bool (*row[2])(const multiplication *p);
 } product_kernels;
 
 extern const product_kernels products_baseline, products_avx2, products_avx512;
