@@ -91,39 +91,52 @@ static void prepare(const loops_run *r, const line *l, const rounds *at, moving 
                   l};
 }
 
-static bool run_moving(moving *m)
+/* where an operand is now; the next time it is a step further */
+#define NEXT(operand) (m->operand += m->by_##operand, m->operand - m->by_##operand)
+
+static bool run_other(moving *m)
+{
+    const double *a = NEXT(a), *b = NEXT(b), *c = m->c ? NEXT(c) : NULL;
+    double *y = m->y ? NEXT(y) : NULL;
+    if (m->op == OP_GUARD)
+        return kernel_guard(m->line->guard, 1, (spaced){(double *)(uintptr_t)a, 0},
+                            (spaced){(double *)(uintptr_t)b, 0}) < 0;
+    if (m->op == OP_COPY)
+        *y = *a;
+    else /* a dot product */
+        *y = kernel_dot(m->op == OP_DOTZ, m->terms, c ? *c : 0,
+                        (spaced){(double *)(uintptr_t)a, m->line->inner[0]},
+                        (spaced){(double *)(uintptr_t)b, m->line->inner[1]});
+    return true;
+}
+
+static inline bool run_moving(moving *m)
 {
     switch (m->op) {
 #define OP1(name, ...)                                                                             \
-    case AD_OP_##name:                                                                             \
-        *m->y = num_##name##_f64(*m->a);                                                           \
-        break;
-#define OP2(name, ...)                                                                             \
-    case AD_OP_##name:                                                                             \
-        *m->y = num_##name##_f64(*m->a, *m->b);                                                    \
-        break;
-#define OP3(name, ...)                                                                             \
-    case AD_OP_##name:                                                                             \
-        *m->y = num_##name##_f64(*m->a, *m->b, *m->c);                                             \
-        break;
-#include "ops.def"
-    case OP_COPY:
-        *m->y = *m->a;
-        break;
-    case OP_GUARD:
-        if (kernel_guard(m->line->guard, 1, (spaced){m->a, 0}, (spaced){m->b, 0}) >= 0)
-            return false;
-        break;
-    default: /* a dot product */
-        *m->y = kernel_dot(m->op == OP_DOTZ, m->terms, m->c ? *m->c : 0,
-                           (spaced){m->a, m->line->inner[0]}, (spaced){m->b, m->line->inner[1]});
+    case AD_OP_##name: {                                                                           \
+        const double a = *NEXT(a);                                                                 \
+        *NEXT(y) = num_##name##_f64(a);                                                            \
+        return true;                                                                               \
     }
-    m->y += m->by_y;
-    m->a += m->by_a;
-    m->b += m->by_b;
-    m->c += m->by_c;
-    return true;
+#define OP2(name, ...)                                                                             \
+    case AD_OP_##name: {                                                                           \
+        const double a = *NEXT(a), b = *NEXT(b);                                                   \
+        *NEXT(y) = num_##name##_f64(a, b);                                                         \
+        return true;                                                                               \
+    }
+#define OP3(name, ...)                                                                             \
+    case AD_OP_##name: {                                                                           \
+        const double a = *NEXT(a), b = *NEXT(b), c = *NEXT(c);                                     \
+        *NEXT(y) = num_##name##_f64(a, b, c);                                                      \
+        return true;                                                                               \
+    }
+#include "ops.def"
+    default:
+        return run_other(m);
+    }
 }
+#undef NEXT
 
 /* a line once, in the rounds at hand */
 static ad_status run_single(loops_run *r, const line *l, const rounds *at)
@@ -141,8 +154,9 @@ static ad_status run_carried(loops_run *r, const line *loop, const rounds *at)
     for (uint32_t k = 0; k < loop->n; k++)
         for (uint32_t i = 0; i < loop->body; i++)
             if (!run_moving(&all[i])) {
-                const spaced a = {all[i].a - (int64_t)k * all[i].by_a, all[i].by_a},
-                             b = {all[i].b - (int64_t)k * all[i].by_b, all[i].by_b};
+                const int64_t gone = (int64_t)k + 1;
+                const spaced a = {all[i].a - gone * all[i].by_a, all[i].by_a},
+                             b = {all[i].b - gone * all[i].by_b, all[i].by_b};
                 return guard_failed(r, all[i].line, k, at, a, b);
             }
     return AD_OK;
