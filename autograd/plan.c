@@ -6,11 +6,14 @@
 #include "program.h"
 #include <string.h>
 
-uint32_t node_operands(const node *nodes, uint32_t i, const uint32_t **list, uint32_t few[3])
+uint32_t node_operands(const planner *q, uint32_t i, const uint32_t **list, uint32_t few[3])
 {
+    const node *nodes = q->nodes;
     const block *b = block_at(nodes, i);
     const unsigned op = node_op(&nodes[i]);
     *list = few;
+    if (q->marks[i] & MARK_DEAD)
+        return 0;
     if (b) {
         *list = b->args;
         return b->n_args;
@@ -45,7 +48,7 @@ static bool is_fixed(const planner *q, uint32_t i)
         (b && (b->op->is_leaf || b->op->is_impure)) || !(q->passes & PASS_ONCE))
         return false;
     const uint32_t *args;
-    uint32_t few[3], n = node_operands(q->nodes, i, &args, few);
+    uint32_t few[3], n = node_operands(q, i, &args, few);
     for (uint32_t k = 0; k < n; k++)
         if (!(q->marks[args[k]] & MARK_FIXED))
             return false;
@@ -66,6 +69,8 @@ static uint8_t marks_of(const planner *q, uint32_t i)
 {
     const block *b = block_at(q->nodes, i);
     const unsigned op = node_op(&q->nodes[i]);
+    if (q->marks[i] & MARK_DEAD)
+        return MARK_DEAD;
     if (is_fixed(q, i))
         return MARK_FIXED;
     if (op == CODE_GUARD)
@@ -80,9 +85,8 @@ static uint8_t marks_of(const planner *q, uint32_t i)
 static bool learn(planner *q)
 {
     const ad_program *p = q->p;
-    q->marks = arena_zeros(&q->temporary, q->n + 1);
     q->base = arena_take(&q->temporary, (q->n + 1) * sizeof *q->base);
-    if (!q->marks || !q->base)
+    if (!q->base)
         return false;
     for (uint32_t i = 0; i < q->n; i++) {
         const block *b = block_at(q->nodes, i);
@@ -105,14 +109,14 @@ static bool find_users(planner *q)
     if (!q->first)
         return false;
     for (uint32_t i = 0; i < q->n; i++)
-        for (uint32_t k = node_operands(q->nodes, i, &args, few); k-- > 0; total++)
+        for (uint32_t k = node_operands(q, i, &args, few); k-- > 0; total++)
             q->first[args[k] + 2]++;
     if (!(q->users = arena_take(&q->temporary, ((size_t)total + 1) * sizeof *q->users)))
         return false;
     for (uint32_t i = 2; i < q->n + 2; i++)
         q->first[i] += q->first[i - 1];
     for (uint32_t i = 0; i < q->n; i++)
-        for (uint32_t k = node_operands(q->nodes, i, &args, few); k-- > 0;)
+        for (uint32_t k = node_operands(q, i, &args, few); k-- > 0;)
             q->users[q->first[args[k] + 1]++] = i;
     return true;
 }
@@ -126,11 +130,17 @@ bool node_once(const planner *q, uint32_t i)
     return (q->marks[i] & MARK_FIXED) || (views && b && b->op->is_view);
 }
 
-bool node_idle(const planner *q, uint32_t i)
+/* Does a sweep do nothing for it? */
+static bool does_nothing(const planner *q, uint32_t i)
 {
     const block *b = block_at(q->nodes, i);
     const unsigned op = node_op(&q->nodes[i]);
     return op == CODE_INPUT || op == CODE_CONSTANT || op == CODE_HIDDEN || (b && !b->op->value);
+}
+
+bool node_idle(const planner *q, uint32_t i)
+{
+    return (q->marks[i] & MARK_DEAD) || does_nothing(q, i);
 }
 
 /* Nodes behind one another run in one step, products in one of their own. */
@@ -141,7 +151,7 @@ static void add_node(planner *q, plan_step *steps, uint32_t *n, uint32_t i)
     const bool product = b && is_product(b) && (q->passes & PASS_ONCE);
     bool joins = last && !last->pass && !last->product && !product && last->to <= i;
     for (uint32_t k = joins ? last->to : i; joins && k < i; k++)
-        joins = node_idle(q, k);
+        joins = does_nothing(q, k);
     if (joins)
         last->to = i + 1;
     else
@@ -202,8 +212,10 @@ bool plan_program(ad_program *p, unsigned passes, plan **out)
                  .passes = passes,
                  .temporary.context = p->context,
                  .plan = arena_zeros(&p->memory, sizeof(plan))};
-    bool ok = q.plan && learn(&q) && find_users(&q) && plan_groups(&q) && plan_order(&q) &&
-              plan_states(&q) && plan_places(&q) && plan_passes(&q) && make_steps(&q);
+    q.marks = arena_zeros(&q.temporary, (size_t)q.n + 1);
+    bool ok = q.plan && q.marks && plan_common(&q) && learn(&q) && find_users(&q) &&
+              plan_groups(&q) && plan_order(&q) && plan_states(&q) && plan_places(&q) &&
+              plan_passes(&q) && make_steps(&q);
     arena_free(&q.temporary);
     *out = q.plan;
     return ok;

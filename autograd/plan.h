@@ -15,7 +15,8 @@ enum {
     PASS_STATE = 4,     /* results go straight into the state they are assigned to */
     PASS_REUSE = 8,     /* buffers that nobody reads any more are used again */
     PASS_COMPOUND = 16, /* expressions that are known as one loop */
-    PASS_ALL = 31
+    PASS_COMMON = 32,   /* what is computed twice is computed once */
+    PASS_ALL = 63
 };
 
 /* Elementwise nodes over one shape, computed tile by tile. Operands and results are lanes: first
@@ -90,7 +91,7 @@ size_t bound_scratch(const fused *pass); /* bytes */
 
 /* ---- among the parts of the planner ---- */
 
-enum { MARK_FIXED = 1, MARK_KEPT = 2, MARK_FUSABLE = 4, MARK_FALLIBLE = 8 };
+enum { MARK_FIXED = 1, MARK_KEPT = 2, MARK_FUSABLE = 4, MARK_FALLIBLE = 8, MARK_DEAD = 16 };
 
 typedef struct planner {
     struct ad_program *p;
@@ -112,12 +113,13 @@ typedef struct planner {
 } planner;
 
 /* What a node is computed from: gives the number, and where they are (few has room for three). */
-uint32_t node_operands(const node *nodes, uint32_t i, const uint32_t **list, uint32_t few[3]);
-/* Is nothing done for it, whether a step contains it or not? */
+uint32_t node_operands(const planner *q, uint32_t i, const uint32_t **list, uint32_t few[3]);
+/* Is nothing done for it? */
 bool node_idle(const planner *q, uint32_t i);
 /* Is it computed when memory is bound, and not in every run? */
 bool node_once(const planner *q, uint32_t i);
 bool same_lines(const planner *q, uint32_t a, uint32_t b); /* dtype and shape */
+bool plan_common(planner *q);                              /* plan_common.c */
 bool plan_groups(planner *q);                              /* plan_fuse.c */
 bool plan_order(planner *q);                               /* plan_order.c */
 bool plan_states(planner *q);                              /* plan_place.c */

@@ -28,7 +28,7 @@ static uint32_t soonest(const fusion *f, uint32_t i)
     const planner *q = f->q;
     const uint32_t *args;
     uint32_t few[3], level = 0;
-    for (uint32_t k = node_operands(q->nodes, i, &args, few); k-- > 0;) {
+    for (uint32_t k = node_operands(q, i, &args, few); k-- > 0;) {
         const uint32_t a = args[k];
         const bool waits = fusable(q, a) && !(fusable(q, i) && same_lines(q, a, i));
         level = f->level[a] + waits > level ? f->level[a] + waits : level;
@@ -58,7 +58,7 @@ static void move_down(fusion *f, uint32_t i)
     for (uint32_t k = q->first[i]; k < q->first[i + 1]; k++)
         if (!together(f, user, q->users[k]))
             return;
-    for (uint32_t k = node_operands(q->nodes, i, &args, few); k-- > 0;)
+    for (uint32_t k = node_operands(q, i, &args, few); k-- > 0;)
         more += together(f, i, args[k]) && !is_kept(f, args[k]);
     if (more <= 1)
         f->level[i] = f->level[user];

@@ -98,7 +98,7 @@ static void count_waiting(units *u)
         }
     }
     for (uint32_t i = 0; i < q->n; i++)
-        for (uint32_t k = node_operands(q->nodes, i, &args, few); k-- > 0;) {
+        for (uint32_t k = node_operands(q, i, &args, few); k-- > 0;) {
             const uint32_t writer = u->writer[q->base[args[k]]];
             u->waiting[u->head[i]] += u->head[args[k]] != u->head[i];
             if (q->base[i] == i && writer != NO_NODE && writer != u->head[i])
@@ -129,7 +129,7 @@ static void has_run(units *u, uint32_t i)
         if (to != u->head[i] && !--u->waiting[to])
             is_ready(u, to);
     }
-    for (uint32_t k = q->base[i] == i ? node_operands(q->nodes, i, &args, few) : 0; k-- > 0;) {
+    for (uint32_t k = q->base[i] == i ? node_operands(q, i, &args, few) : 0; k-- > 0;) {
         const uint32_t writer = u->writer[q->base[args[k]]];
         if (writer != NO_NODE && writer != u->head[i] && !--u->readers[writer] &&
             !u->waiting[writer] && !(u->kind[writer] & UNIT_DONE))

@@ -26,7 +26,7 @@ static void last_reads(const planner *q, uint32_t *last)
         const block *b = block_at(q->nodes, i);
         if (b && b->op->is_view)
             continue;
-        for (uint32_t k = node_operands(q->nodes, i, &args, few); k-- > 0;) {
+        for (uint32_t k = node_operands(q, i, &args, few); k-- > 0;) {
             const uint32_t base = q->base[args[k]];
             const bool in_order = args[k] == base && q->group[i] != NO_NODE;
             const uint32_t until = q->position[i] + !in_order;
@@ -148,7 +148,7 @@ static void pool_give(pool *p, size_t at, size_t bytes)
  * and what only its own pass reads have none. */
 static bool has_buffer(const planner *q, uint32_t i)
 {
-    if (node_op(&q->nodes[i]) != CODE_TENSOR)
+    if (node_op(&q->nodes[i]) != CODE_TENSOR || (q->marks[i] & MARK_DEAD))
         return false;
     const block *b = q->nodes[i].u.block;
     if (b->leaf == LEAF_CONSTANT || b->leaf == LEAF_PARAMETER || b->op->is_view ||
@@ -175,7 +175,7 @@ static void find_ends(pool *p)
                 : q->position[i];
     }
     for (uint32_t i = 0; i < q->n; i++)
-        for (uint32_t k = node_operands(q->nodes, i, &args, few); k-- > 0;) {
+        for (uint32_t k = node_operands(q, i, &args, few); k-- > 0;) {
             uint32_t *until = &p->until[q->base[args[k]]];
             *until = q->position[i] > *until ? q->position[i] : *until;
         }

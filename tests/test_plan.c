@@ -8,6 +8,7 @@
 #include "allocator.h"
 #include "block_matmul.h"
 #include "compare.h"
+#include "nn.h"
 #include "program.h"
 
 enum {
@@ -155,7 +156,8 @@ static ad_var write_structured(writer *w, ad_var a)
 {
     const int rank = ad_rank(a);
     const int axis = rank ? choose(w, rank) : 0;
-    switch (rank ? choose(w, 8) : 8) {
+    ad_var some[3] = {ad_mean(a), ad_mul(ad_sum(pick(w)), ad_constant(.5)), ad_mean(a)};
+    switch (rank ? choose(w, 12) : 8) {
     case 0:
         return ad_sum(a);
     case 1:
@@ -173,6 +175,17 @@ static ad_var write_structured(writer *w, ad_var a)
     case 7:
         return ad_mul(a, ad_random_bernoulli(w->tape, (uint64_t)choose(w, 9), .5, w->dtype, rank,
                                              ad_shape(a)));
+    case 9:
+        return ad_sum_n(3, some);
+    case 10: /* of one operation, twice */
+        return ad_sub(ad_exp(a), ad_mul(ad_constant(2), ad_exp(a)));
+    case 11:
+        return ad_shape(a)[axis] > 2 && !ad_lt(some[0], some[1])
+                   ? ad_take(
+                         a, axis,
+                         ad_constant_array(w->tape, AD_I32, 1, (int64_t[]){2}, (int32_t[]){2, 0}))
+                   : ad_dot(ad_reshape(a, 1, (int64_t[]){ad_size(a)}),
+                            ad_reshape(a, 1, (int64_t[]){ad_size(a)}));
     default:
         return ad_sqrt(ad_abs(a));
     }
@@ -494,6 +507,52 @@ static void nothing_is_computed_for_the_gradient_of_data(void **state)
     free_network(&n);
 }
 
+static void what_is_written_twice_is_computed_once(void **state)
+{
+    (void)state;
+    ad_tape *t = ad_tape_new(NULL);
+    const double values[6] = {1, 2, 3, 4, 5, 6};
+    ad_var x = ad_input_array(t, AD_F64, 2, (int64_t[]){2, 3}, values), first = ad_exp(x);
+    ad_var turned[2] = {ad_permute(x, (int[]){1, 0}), ad_permute(x, (int[]){1, 0})};
+    ad_var y = ad_add(ad_matmul(first, turned[0]), ad_matmul(ad_exp(x), turned[1]));
+    ad_program *p = program_capture(t, 1, &x, 1, &y, AD_VALUES, PASS_ALL);
+    assert_int_equal(p->plan->n_products, 1);
+    assert_int_equal(p->plan->n_fused, 2);
+    ad_program_free(p);
+    ad_tape_free(t);
+}
+
+/* The updates of nn, with and without what their settings add, as loops over memory. */
+static void updates_of_optimizers_are_one_loop(void **state)
+{
+    (void)state;
+    nn_optimizer all[] = {nn_sgd(.1),  nn_sgd(.1),    nn_sgd(.1),     nn_adam(0),
+                          nn_adamw(0), nn_rmsprop(0), nn_adagrad(.1), nn_adam(0)};
+    all[1].momentum = all[2].momentum = .9;
+    all[2].nesterov = true;
+    all[7].keras = true;
+    for (size_t k = 0; k < sizeof all / sizeof *all; k++) {
+        nn_error error = {0};
+        ad_tape *t = ad_tape_new(NULL);
+        ad_param *param = zeros("w", 2, (int64_t[]){8, 5}, true);
+        nn_moments *moments = nn_moments_new(&all[k], 1, &param, NULL, &error);
+        ad_var w = ad_use(t, param), in[2] = {ad_input(t, .1)}, out = ad_sum(w);
+        in[1] = ad_input_tensor(t, ad_param_value(param)); /* the gradient */
+        assert_int_equal(nn_record_step(moments, t, &w, &in[1], in, NULL), AD_OK);
+        ad_program *p = program_capture(t, 2, in, 1, &out, AD_VALUES, PASS_ALL);
+        const fused *pass = NULL;
+        for (uint32_t j = 0; j < p->plan->n_steps; j++)
+            pass = p->plan->steps[j].pass ? p->plan->steps[j].pass : pass;
+        if (p->plan->n_fused != 1 || !pass || pass->n_ops != 1 || pass->n_stores)
+            fail_msg("optimizer %d: %d passes, %d loops", (int)k, (int)p->plan->n_fused,
+                     pass ? (int)pass->n_ops : 0);
+        ad_program_free(p);
+        nn_moments_free(moments);
+        ad_param_free(param);
+        ad_tape_free(t);
+    }
+}
+
 static void programs_that_are_watched_or_swept_back_have_no_plan(void **state)
 {
     (void)state;
@@ -669,6 +728,8 @@ int main(void)
         cmocka_unit_test(an_update_is_one_pass_in_the_memory_of_its_states),
         cmocka_unit_test(the_pool_holds_what_lives_at_one_time),
         cmocka_unit_test(nothing_is_computed_for_the_gradient_of_data),
+        cmocka_unit_test(what_is_written_twice_is_computed_once),
+        cmocka_unit_test(updates_of_optimizers_are_one_loop),
         cmocka_unit_test(programs_that_are_watched_or_swept_back_have_no_plan),
         cmocka_unit_test(every_compound_is_found_and_gives_the_same_bits),
         cmocka_unit_test(a_run_that_lacks_memory_changes_no_state),
