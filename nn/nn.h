@@ -27,7 +27,8 @@
  * BITS.     Everything random is drawn by Philox 4x32-10 from the model's seed, a key and a step
  *           number: the same seed gives the same bits, on any number of threads and after a resumed run.
  * THREADS.  Predicting and evaluating only read a model: any number of threads at once. Fitting,
- *           loading and freezing want it alone. */
+ *           loading and freezing want it alone. Large operations use the threads of the model's
+ *           context, and a fit reads its next batch while a step runs. */
 /* clang-format on */
 #ifndef TAPEGRAD_NN_H
 #define TAPEGRAD_NN_H
@@ -168,7 +169,7 @@ typedef struct nn_shape {
 } nn_shape;
 
 typedef struct nn_model_config {
-    const ad_context *context;
+    const ad_context *context; /* its memory, and the threads that large operations may use */
     uint64_t seed;
     ad_dtype dtype; /* of parameters and values: AD_F64 unless said otherwise; AD_F32 trains twice
                        as fast */
@@ -281,7 +282,9 @@ AD_API nn_data *nn_data_with_weights(const nn_data *data, ad_tensor *weights, nn
 /* Data that come batch by batch. next fills the tensors (shapes of the batch, in the dtypes that
  * the model wants) with up to `rows` examples and gives their number; 0: the epoch ends; negative:
  * an error. rewind, called before every epoch, may shuffle by the epoch's number; NULL: nothing to
- * rewind. */
+ * rewind. Both are called by the thread that fits, unless `ahead` is set: then next is called by
+ * another, while steps, callbacks and validation run, one batch ahead of the one in use. The bits
+ * are the same; of a fit that is stopped, one batch more may have been read than was used. */
 typedef struct nn_stream {
     int64_t (*next)(void *user, int64_t rows, ad_tensor *const *inputs, ad_tensor *target,
                     ad_tensor *weights);
@@ -292,7 +295,7 @@ typedef struct nn_stream {
     nn_shape inputs[NN_MAX_INPUTS];
     nn_shape target; /* indices: classes */
     bool weighted;
-    bool ahead; /* next may be called by another thread, and a batch ahead of the one in use */
+    bool ahead; /* next may be called so */
 } nn_stream;
 AD_API nn_data *nn_data_stream(const nn_stream *stream, nn_error *error);
 
