@@ -3,8 +3,44 @@
 #include "elementwise.h"
 #include "routine.h"
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- numbers ---- */
+
+/* of a node: two an element and term of a product, one an element of what is read or written */
+static int64_t flops_of(const frame *f, uint32_t i)
+{
+    const block *b = block_at(f->nodes, i);
+    if (!b)
+        return node_op(&f->nodes[i]) < AD_OP_COUNT_;
+    if (b->op->is_leaf || b->op->is_view)
+        return 0;
+    const array y = frame_array(f, i);
+    int64_t most = y.size;
+    for (uint32_t k = 0; k < b->n_args; k++) {
+        const array a = frame_array(f, b->args[k]);
+        if (k == 0 && !strcmp(b->name, "matmul"))
+            return 2 * y.size * (a.rank ? a.shape[a.rank - 1] : 1);
+        most = a.size > most ? a.size : most;
+    }
+    return strcmp(b->name, "dot") ? most : 2 * most;
+}
+
+static void count_nodes(const ad_program *p, ad_program_stats *s)
+{
+    const frame *f = &p->frame;
+    const plan *q = p->plan;
+    s->recorded = s->instructions = f->n;
+    s->lines = q ? q->n_steps : f->n;
+    for (uint32_t i = 0; i < f->n; i++) {
+        const block *b = block_at(f->nodes, i);
+        s->operations += (b && !b->op->is_leaf) || node_op(&f->nodes[i]) < AD_OP_COUNT_;
+        s->flops += flops_of(f, i);
+        if (b && !b->op->is_leaf && !b->op->is_view && (!q || q->place[i] == NO_PLACE))
+            s->workspace_bytes += (int64_t)b->saved_bytes + (q ? 0 : (int64_t)array_bytes(&b->out));
+    }
+    s->workspace_bytes += q ? (int64_t)(q->pool + q->slots) : 0;
+}
 
 ad_program_stats ad_program_stats_of(const ad_program *p)
 {
@@ -15,12 +51,7 @@ ad_program_stats ad_program_stats_of(const ad_program *p)
         s = p->routine->stats;
         s.native = p->routine->native;
     } else {
-        s.recorded = s.instructions = s.lines = s.operations = p->frame.n;
-        for (uint32_t i = 0; i < p->frame.n; i++) {
-            const block *b = block_at(p->frame.nodes, i);
-            if (b && !b->op->is_leaf && !b->op->is_view)
-                s.workspace_bytes += (int64_t)array_bytes(&b->out) + (int64_t)b->saved_bytes;
-        }
+        count_nodes(p, &s);
     }
     s.bytes = ad_program_bytes(p);
     return s;
@@ -191,19 +222,60 @@ static void print_routine(FILE *to, const routine *r)
     print_loops(to, &r->loops);
 }
 
-static void print_nodes(FILE *to, const ad_program *p)
+static void print_node(FILE *to, const ad_program *p, uint32_t i)
 {
     char text[SHAPE_TEXT];
-    fprintf(to, "%u nodes\n", p->frame.n);
-    for (uint32_t i = 0; i < p->frame.n; i++) {
-        const block *b = block_at(p->frame.nodes, i);
-        const array a = frame_array(&p->frame, i);
-        fprintf(to, "  %8u  %s", i, op_name(&p->frame, i));
-        for (uint32_t k = 0; b && k < b->n_args; k++)
-            fprintf(to, "%s%u", k ? ", " : " ", b->args[k]);
-        fprintf(to, "  %s%s%s\n", shape_text(text, a.rank, a.shape), *p->sites[i] ? "  " : "",
-                p->sites[i]);
-    }
+    const block *b = block_at(p->frame.nodes, i);
+    const array a = frame_array(&p->frame, i);
+    fprintf(to, "  %8u  %s", i, op_name(&p->frame, i));
+    for (uint32_t k = 0; b && k < b->n_args; k++)
+        fprintf(to, "%s%u", k ? ", " : " ", b->args[k]);
+    fprintf(to, "  %s%s%s\n", shape_text(text, a.rank, a.shape), *p->sites[i] ? "  " : "",
+            p->sites[i]);
+}
+
+static void print_pass(FILE *to, const ad_program *p, const fused *pass)
+{
+    fprintf(to, "  one pass over memory, %u operations:", pass->n_ops);
+    for (uint32_t k = 0; k < pass->n_in + pass->n_out; k++)
+        fprintf(to, "%s%u",
+                k == 0            ? " reads "
+                : k == pass->n_in ? ", writes "
+                                  : " ",
+                pass->nodes[k]);
+    char text[SHAPE_TEXT];
+    const array y = frame_array(&p->frame, pass->nodes[pass->n_in]);
+    fprintf(to, "  %s\n", shape_text(text, y.rank, y.shape));
+}
+
+static void print_step(FILE *to, const ad_program *p, const plan_step *step)
+{
+    if (step->pass)
+        print_pass(to, p, step->pass);
+    for (uint32_t i = step->from; !step->pass && i < step->to; i++)
+        print_node(to, p, i);
+}
+
+static void print_plan(FILE *to, const ad_program *p)
+{
+    const plan *q = p->plan;
+    const ad_program_stats s = ad_program_stats_of(p);
+    fprintf(to,
+            "\nafter: %u steps in a run, %u once; %u of them passes over memory; %u results "
+            "straight into their states\na run does %lld flops; %lld bytes of memory\n",
+            q->n_steps, q->n_once, q->n_fused, q->n_writes, (long long)s.flops,
+            (long long)s.workspace_bytes);
+    for (uint32_t i = 0; i < q->n_steps; i++)
+        print_step(to, p, &q->steps[i]);
+}
+
+static void print_nodes(FILE *to, const ad_program *p)
+{
+    fprintf(to, "before: %u nodes\n", p->frame.n);
+    for (uint32_t i = 0; i < p->frame.n; i++)
+        print_node(to, p, i);
+    if (p->plan)
+        print_plan(to, p);
 }
 
 ad_status ad_program_print(const ad_program *p, FILE *to)

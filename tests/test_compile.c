@@ -450,6 +450,17 @@ static void tensors_compile_by_recording(void **state)
     RAN(ad_run(w, in, NULL), AD_OK, w);
     RAN(ad_workspace_read_gradient(w, 1, want), AD_OK, w);
     results_close("gradient read", 0, 6, want, out + 11);
+    const ad_program_stats stats = ad_program_stats_of(p);
+    assert_true(stats.flops > 2 * 2 * 2 * 3 && stats.workspace_bytes > 0);
+    assert_true(stats.lines < stats.recorded);
+    char text[40000] = {0};
+    FILE *to = tmpfile();
+    assert_int_equal(ad_program_print(p, to), AD_OK);
+    rewind(to);
+    assert_true(fread(text, 1, sizeof text - 1, to) > 0);
+    fclose(to);
+    CONTAINS(text, "matmul 0, 1  (2,2)");
+    CONTAINS(text, "one pass over memory");
     ad_workspace_free(w);
     ad_program_free(p);
 }
