@@ -135,9 +135,9 @@ static void by_library(const request *p)
 
 /* ---- kernels of our own ---- */
 
-static multiplication strided(const request *p)
+static matrix_product strided(const request *p)
 {
-    return (multiplication){.add = p->add,
+    return (matrix_product){.add = p->add,
                             .m = p->m,
                             .n = p->n,
                             .k = p->k,
@@ -153,9 +153,9 @@ static multiplication strided(const request *p)
 }
 
 /* a column is a row of the transposed product */
-static multiplication transposed(const multiplication *p)
+static matrix_product transposed(const matrix_product *p)
 {
-    multiplication t = *p;
+    matrix_product t = *p;
     t.m = p->n, t.n = p->m;
     t.a = p->b, t.ai = p->bj, t.ap = p->bp;
     t.b = p->a, t.bp = p->ap, t.bj = p->ai;
@@ -167,7 +167,7 @@ static multiplication transposed(const multiplication *p)
 static bool by_kernels(const request *p)
 {
     const product_kernels *k = kernels_of(p->context)->products;
-    const multiplication q = strided(p), t = transposed(&q);
+    const matrix_product q = strided(p), t = transposed(&q);
     if (!k->part[p->dtype])
         return false;
     if (!(p->m == 1 && k->row[p->dtype](&q)) && !(p->n == 1 && k->row[p->dtype](&t)))

@@ -9,18 +9,18 @@
 
 /* C <- A B or C <- C + A B. A's element (i,p) lies at a[i * ai + p * ap], B's (p,j) at
  * b[p * bp + j * bj], C's (i,j) at c[i * ldc + j * cj]. */
-typedef struct multiplication {
+typedef struct matrix_product {
     bool add;
     int64_t m, n, k, ai, ap, bp, bj, ldc, cj;
     const void *a, *b;
     void *c;
-} multiplication;
+} matrix_product;
 
 typedef struct product_kernels { /* by dtype AD_F64, AD_F32 */
     /* m rows of C from i on and n columns from j on; cj = 1 */
-    void (*part[2])(const multiplication *p, int64_t i, int64_t m, int64_t j, int64_t n);
+    void (*part[2])(const matrix_product *p, int64_t i, int64_t m, int64_t j, int64_t n);
     /* m = 1; false: not as B and C lie */
-    bool (*row[2])(const multiplication *p);
+    bool (*row[2])(const matrix_product *p);
 } product_kernels;
 
 extern const product_kernels products_baseline, products_avx2, products_avx512;

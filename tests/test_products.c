@@ -87,7 +87,7 @@ static void by_gemm(const ad_context *context, matrices *x)
 /* straight to the kernels of a set */
 static void by_set(const kernels *set, matrices *x)
 {
-    const multiplication p = {.add = x->add,
+    const matrix_product p = {.add = x->add,
                               .m = x->m,
                               .n = x->n,
                               .k = x->k,
@@ -100,7 +100,7 @@ static void by_set(const kernels *set, matrices *x)
                               .a = x->a,
                               .b = x->b,
                               .c = x->c};
-    multiplication t = p; /* the transposed one: a column is its row */
+    matrix_product t = p; /* the transposed one: a column is its row */
     t.m = p.n, t.n = p.m, t.ldc = p.cj, t.cj = p.ldc;
     t.a = p.b, t.ai = p.bj, t.ap = p.bp;
     t.b = p.a, t.bp = p.ap, t.bj = p.ai;
@@ -202,7 +202,7 @@ static void a_part_has_the_bits_of_the_whole(void **state)
                 by_set(set, &x);
                 void *whole = numbers(dtype, elements_of_c(&x), &random);
                 memcpy(whole, x.c, (size_t)elements_of_c(&x) * ad_dtype_size(dtype));
-                const multiplication p = {.m = x.m,
+                const matrix_product p = {.m = x.m,
                                           .n = x.n,
                                           .k = x.k,
                                           .ai = x.ta ? 1 : x.lda,
