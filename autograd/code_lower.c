@@ -14,7 +14,7 @@ typedef struct lowering {
     uint32_t *number; /* of each node in the code; NOTHING: not in it, NEEDED: not yet */
 } lowering;
 
-enum { NEEDED = UINT32_MAX - 1 };
+#define NEEDED (UINT32_MAX - 1)
 
 static bool is_row(const node *n) { return node_op(n) < AD_OP_COUNT_; }
 static uint32_t arity_of(const node *n)
