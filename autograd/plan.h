@@ -79,8 +79,10 @@ typedef struct bound { /* a pass over the arrays of a workspace */
     int64_t shape[AD_MAX_RANK], tile_rows, tile;
     int64_t share; /* tiles that a thread takes at a time; 0: no threads */
     lane *lanes;
-    void **at;       /* of each lane and slot, in the tile that is walked */
-    double *scalars; /* the values of lanes that are numbers */
+    void **at;              /* of each lane and slot, in the tile that is walked */
+    uint32_t *busy, n_busy; /* lanes that are brought into buffers */
+    bool is_single;         /* one tile is all there is */
+    double *scalars;        /* the values of lanes that are numbers */
 } bound;
 
 /* Memory for a pass; scratch is shared by all passes of a workspace. NULL: out of memory. */

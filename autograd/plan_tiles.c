@@ -14,6 +14,11 @@
  * but one loop; bytes, so that buffers do not meet in the cache */
 enum { TILE = 512, LONG_TILE = 1 << 14, SKEW = 64 };
 
+static inline size_t size_of(ad_dtype dtype)
+{
+    return dtype == AD_F64 ? sizeof(double) : sizeof(float);
+}
+
 size_t bound_scratch(const fused *pass)
 {
     return (size_t)(pass->n_in + pass->n_slots) * (TILE * sizeof(double) + SKEW);
@@ -30,7 +35,8 @@ bool bound_make(bound *b, const fused *pass, ad_dtype dtype, arena *memory)
         for (int j = 0; j < pass->ops[k].n_vectors; j++)
             if (pass->ops[k].x[j] < pass->n_in)
                 b->lanes[pass->ops[k].x[j]].is_vector = true;
-    return b->lanes && b->at && b->scalars;
+    b->busy = arena_zeros(memory, (n + 1) * sizeof *b->busy);
+    return b->lanes && b->at && b->scalars && b->busy;
 }
 
 /* ---- lanes ---- */
@@ -120,8 +126,11 @@ static void read_one(const bound *b, uint32_t k)
     for (int64_t r = 0; r < rows; r++) {                                                           \
         const T *from = (const T *)(const void *)at + r * l->row;                                  \
         T *to = (T *)buffer + r * count;                                                           \
-        for (int64_t i = 0; i < count; i++)                                                        \
-            to[i] = from[i * l->step];                                                             \
+        if (l->step == 1)                                                                          \
+            memcpy(to, from, (size_t)count * sizeof(T));                                           \
+        else                                                                                       \
+            for (int64_t i = 0; i < count; i++)                                                    \
+                to[i] = from[i * l->step];                                                         \
     }
 
 /* rows of `count` elements, one behind the other, into a buffer */
@@ -138,33 +147,42 @@ static void gather(const lane *l, const char *at, int64_t rows, int64_t count, v
 
 static const char *element(const lane *l, int64_t offset)
 {
-    return l->at + offset * (int64_t)ad_dtype_size(l->dtype);
+    return l->at + offset * (int64_t)size_of(l->dtype);
 }
 
-static void run_op(const bound *b, const fused_op *op, int64_t m, void *const *at)
+static void run_compound(const bound *b, const fused_op *op, int64_t m, void *const *at)
 {
-    const void *v[COMPOUND_VECTORS] = {NULL, NULL, NULL, NULL};
-    double s[COMPOUND_SCALARS] = {0, 0, 0, 0, 0, 0, 0};
-    void *y[COMPOUND_RESULTS] = {NULL, NULL, NULL};
-    for (int k = 0; k < op->n_vectors; k++)
-        v[k] = at[op->x[k]];
-    for (int k = 0; k < op->n_scalars; k++)
-        s[k] = b->scalars[op->x[op->n_vectors + k]];
-    for (int k = 0; k < op->n_results; k++)
+    const void *v[COMPOUND_VECTORS];
+    double s[COMPOUND_SCALARS];
+    void *y[COMPOUND_RESULTS];
+    for (int k = 0; k < COMPOUND_VECTORS; k++)
+        v[k] = at[op->x[k]]; /* more than there are: not looked at */
+    for (int k = 0; k < COMPOUND_SCALARS; k++)
+        s[k] = k < op->n_scalars ? b->scalars[op->x[op->n_vectors + k]] : 0;
+    for (int k = 0; k < COMPOUND_RESULTS; k++)
         y[k] = at[op->y[k]];
-    if (op->code < AD_OP_COUNT_)
-        kernels_map(b->kernels, op->code, b->dtype, m, v[0], v[1], v[2], y[0]);
-    else
-        b->kernels->compounds[op->code - AD_OP_COUNT_][b->dtype](m, v, s, y);
+    b->kernels->compounds[op->code - AD_OP_COUNT_][b->dtype](m, v, s, y);
+}
+
+static void run_ops(const bound *b, int64_t m, void *const *at)
+{
+    const fused *p = b->pass;
+    for (const fused_op *op = p->ops, *end = op + p->n_ops; op < end; op++)
+        if (op->code >= AD_OP_COUNT_)
+            run_compound(b, op, m, at);
+        else
+            kernels_map(b->kernels, op->code, b->dtype, m, at[op->x[0]],
+                        op->n_vectors > 1 ? at[op->x[1]] : NULL,
+                        op->n_vectors > 2 ? at[op->x[2]] : NULL, at[op->y[0]]);
+    for (uint32_t k = 0; k < p->n_stores; k++)
+        memcpy(at[p->stores[k].to], at[p->stores[k].from], (size_t)m * size_of(b->dtype));
 }
 
 /* `rows` rows from row r on, `count` elements from column c of each on; at: buffers and slots */
 static void run_tile(const bound *b, void **at, int64_t r, int64_t rows, int64_t c, int64_t count)
 {
-    const fused *p = b->pass;
-    const uint32_t n = p->n_in + p->n_out;
-    const int64_t m = rows * count;
-    for (uint32_t k = 0; k < p->n_in; k++) {
+    const uint32_t n_in = b->pass->n_in, n = n_in + b->pass->n_out;
+    for (uint32_t k = 0; k < n_in; k++) {
         const lane *l = &b->lanes[k];
         const char *from = element(l, r * l->row + c * l->step);
         if (l->kind == LANE_DIRECT)
@@ -172,12 +190,9 @@ static void run_tile(const bound *b, void **at, int64_t r, int64_t rows, int64_t
         else if (l->kind == LANE_GATHERED)
             gather(l, from, rows, count, at[k]);
     }
-    for (uint32_t k = p->n_in; k < n; k++)
+    for (uint32_t k = n_in; k < n; k++)
         at[k] = (void *)(uintptr_t)element(&b->lanes[k], r * b->shape[b->rank - 1] + c);
-    for (const fused_op *op = p->ops, *end = op + p->n_ops; op < end; op++)
-        run_op(b, op, m, at);
-    for (uint32_t k = 0; k < p->n_stores; k++)
-        memcpy(at[p->stores[k].to], at[p->stores[k].from], (size_t)m * ad_dtype_size(b->dtype));
+    run_ops(b, rows * count, at);
 }
 
 /* Tiles from..to-1 of a panel, by rows. */
@@ -205,7 +220,7 @@ static int64_t count_tiles(const bound *b)
 
 enum { SHARE = 1 << 15, HANDS_LANES = 64, HANDS_ROOM = 1 << 16 }; /* elements; bytes of stack */
 
-static size_t stretch(const bound *b) { return TILE * ad_dtype_size(b->dtype) + SKEW; }
+static size_t stretch(const bound *b) { return TILE * size_of(b->dtype) + SKEW; }
 
 static bool is_own(const bound *b, uint32_t k) /* does each thread need a buffer of its own */
 {
@@ -287,6 +302,28 @@ void bound_arrays(bound *b, const frame *f, char *scratch)
     for (uint32_t k = 0; k < p->n_slots; k++, scratch += bytes)
         b->at[n + k] = scratch;
     b->share = share_of(b, f->context);
+    b->n_busy = 0;
+    for (uint32_t k = 0; k < p->n_in; k++)
+        if (b->lanes[k].kind != LANE_DIRECT)
+            b->busy[b->n_busy++] = k;
+    b->is_single = b->rank == 2 && count_tiles(b) == 1;
+    for (uint32_t k = 0; k < n && b->is_single; k++)
+        if (k >= p->n_in || b->lanes[k].kind == LANE_DIRECT)
+            b->at[k] = b->lanes[k].data;
+}
+
+/* One tile is all, and where its lanes lie is known. */
+static void run_single(bound *b)
+{
+    const int64_t rows = b->shape[0], count = b->shape[1];
+    for (uint32_t j = 0; j < b->n_busy; j++) {
+        const uint32_t k = b->busy[j];
+        if (b->lanes[k].kind == LANE_ONE)
+            read_one(b, k);
+        else
+            gather(&b->lanes[k], b->lanes[k].data, rows, count, b->at[k]);
+    }
+    run_ops(b, rows * count, b->at);
 }
 
 /* Moves all lanes on to the next panel; false: that was the last. */
@@ -298,7 +335,7 @@ static bool next_panel(bound *b, int64_t *index)
         for (uint32_t k = 0; k < n; k++) {
             lane *l = &b->lanes[k];
             l->at += (wraps ? l->stride[i] * (1 - b->shape[i]) : l->stride[i]) *
-                     (int64_t)ad_dtype_size(l->dtype);
+                     (int64_t)size_of(l->dtype);
         }
         if (!wraps)
             return true;
@@ -311,6 +348,10 @@ void bound_run(bound *b)
 {
     int64_t index[AD_MAX_RANK] = {0};
     const uint32_t n = b->pass->n_in + b->pass->n_out;
+    if (b->is_single) {
+        run_single(b);
+        return;
+    }
     for (uint32_t k = 0; k < n; k++) {
         b->lanes[k].at = b->lanes[k].data;
         if (k < b->pass->n_in && b->lanes[k].kind == LANE_ONE)
