@@ -76,7 +76,7 @@ static void rename_operands(const merging *m, uint32_t i)
     for (uint32_t k = 0; b && k < b->n_args; k++)
         if (op == CODE_TENSOR || node_op(&m->q->nodes[args[k]]) == CODE_TENSOR)
             args[k] = m->same[args[k]];
-    const bool third = op < AD_OP_COUNT_ && elementwise_ops[op].info.arity == 3;
+    const int third = op < AD_OP_COUNT_ && elementwise_ops[op].info.arity == 3 ? 1 : 0;
     for (int k = 0; k <= third && (op < AD_OP_COUNT_ || op == CODE_GUARD); k++)
         at[-k].code =
             node_code(node_op(&at[-k]), m->same[node_a(&at[-k])], m->same[node_b(&at[-k])]);

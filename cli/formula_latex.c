@@ -195,7 +195,8 @@ static int power_of(const ad_expression_node *n)
 static extent extent_of(const writer *w, int64_t node)
 {
     const ad_expression_node n = node_at(w->e, node);
-    return is_named(&n) ? (extent){0} : w->extents[node];
+    static const extent none = {0};
+    return is_named(&n) ? none : w->extents[node];
 }
 
 static void find_extents(writer *w)

@@ -170,9 +170,10 @@ static bool read_skipped(char *text, const char *skip[TRAIN_SKIPPED + 1])
             return false;
         }
         skip[n] = at;
-        at = strchr(at, ',');
-        if (at)
-            *at++ = 0;
+        char *comma = strchr(at, ',');
+        if (comma)
+            *comma++ = 0;
+        at = comma;
     }
     return true;
 }
