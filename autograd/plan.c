@@ -6,28 +6,6 @@
 #include "program.h"
 #include <string.h>
 
-uint32_t node_operands(const planner *q, uint32_t i, const uint32_t **list, uint32_t few[3])
-{
-    const node *nodes = q->nodes;
-    const block *b = block_at(nodes, i);
-    const unsigned op = node_op(&nodes[i]);
-    *list = few;
-    if (q->marks[i] & MARK_DEAD)
-        return 0;
-    if (b) {
-        *list = b->args;
-        return b->n_args;
-    }
-    if (op >= AD_OP_COUNT_ && op != CODE_GUARD)
-        return 0;
-    const uint32_t n = op == CODE_GUARD ? 2 : (uint32_t)elementwise_ops[op].info.arity;
-    few[0] = node_a(&nodes[i]);
-    few[1] = node_b(&nodes[i]);
-    if (n == 3)
-        few[2] = node_a(&nodes[i - 1]);
-    return n;
-}
-
 bool same_lines(const planner *q, uint32_t a, uint32_t b)
 {
     if (node_op(&q->nodes[a]) != CODE_TENSOR || node_op(&q->nodes[b]) != CODE_TENSOR)
@@ -82,12 +60,9 @@ static uint8_t marks_of(const planner *q, uint32_t i)
     return (q->passes & PASS_FUSE) && op == CODE_TENSOR && b->out.size ? MARK_FUSABLE : 0;
 }
 
-static bool learn(planner *q)
+static void learn(planner *q)
 {
     const ad_program *p = q->p;
-    q->base = arena_take(&q->temporary, (q->n + 1) * sizeof *q->base);
-    if (!q->base)
-        return false;
     for (uint32_t i = 0; i < q->n; i++) {
         const block *b = block_at(q->nodes, i);
         q->marks[i] = marks_of(q, i);
@@ -97,7 +72,6 @@ static bool learn(planner *q)
         q->marks[p->outputs[k]] |= MARK_KEPT;
     for (uint32_t k = 0; k < p->n_assigns; k++)
         q->marks[p->assigns[k].value] |= MARK_KEPT;
-    return true;
 }
 
 /* Each node's users, one after the other: counted, then filled in. */
@@ -105,9 +79,6 @@ static bool find_users(planner *q)
 {
     uint32_t few[3], total = 0;
     const uint32_t *args;
-    q->first = arena_zeros(&q->temporary, ((size_t)q->n + 2) * sizeof *q->first);
-    if (!q->first)
-        return false;
     for (uint32_t i = 0; i < q->n; i++)
         for (uint32_t k = node_operands(q, i, &args, few); k-- > 0; total++)
             q->first[args[k] + 2]++;
@@ -143,58 +114,121 @@ bool node_idle(const planner *q, uint32_t i)
     return (q->marks[i] & MARK_DEAD) || does_nothing(q, i);
 }
 
+/* Steps as they are found: counted, or written too. */
+typedef struct steps {
+    planner *q;
+    plan_step *to, last; /* NULL: only counted */
+    uint32_t n;
+} steps;
+
+static void put(steps *s, plan_step next)
+{
+    s->last = next;
+    if (s->to)
+        s->to[s->n] = next;
+    s->n++;
+}
+
 /* Nodes behind one another run in one step, products in one of their own. */
-static void add_node(planner *q, plan_step *steps, uint32_t *n, uint32_t i)
+static void put_node(steps *s, uint32_t i)
 {
+    const planner *q = s->q;
     const block *b = block_at(q->nodes, i);
-    plan_step *last = *n ? &steps[*n - 1] : NULL;
     const bool product = b && is_product(b) && (q->passes & PASS_ONCE);
-    bool joins = last && !last->pass && !last->product && !product && last->to <= i;
-    for (uint32_t k = joins ? last->to : i; joins && k < i; k++)
+    bool joins = s->n && !s->last.pass && !s->last.product && !product && s->last.to <= i;
+    for (uint32_t k = joins ? s->last.to : i; joins && k < i; k++)
         joins = does_nothing(q, k);
-    if (joins)
-        last->to = i + 1;
-    else
-        steps[(*n)++] = (plan_step){.from = i, .to = i + 1, .product = product};
+    s->n -= joins;
+    put(s, (plan_step){.from = joins ? s->last.from : i, .to = i + 1, .product = product});
 }
 
-/* Adds what a unit of the order does in every run. */
-static void add_unit(planner *q, plan_step *steps, uint32_t i)
+static void put_once(steps *s)
 {
-    plan *to = q->plan;
-    if (q->group[i] == NO_NODE) {
-        if (!node_once(q, i) && !node_idle(q, i))
-            add_node(q, steps, &to->n_steps, i);
-        return;
+    for (uint32_t i = 0; i < s->q->n; i++)
+        if (node_once(s->q, i) && !node_idle(s->q, i))
+            put_node(s, i);
+}
+
+/* What the order does in every run. */
+static void put_every(steps *s)
+{
+    const planner *q = s->q;
+    for (uint32_t k = 0; k < q->n_order; k++) {
+        const uint32_t i = q->order[k];
+        if (q->group[i] != NO_NODE)
+            put(s, (plan_step){i, i + 1, q->passes_of + q->group[i], false});
+        else if (!node_once(q, i) && !node_idle(q, i))
+            put_node(s, i);
     }
-    const fused *pass = q->passes_of + q->group[i];
-    for (uint32_t k = 0; k < pass->n_out && to->first_write > to->n_steps; k++)
-        if (q->state[pass->nodes[pass->n_in + k]] != NO_NODE)
-            to->first_write = to->n_steps;
-    steps[to->n_steps++] = (plan_step){.from = i, .to = i + 1, .pass = pass};
 }
 
-static bool make_steps(planner *q)
+static bool make_steps(planner *q, void (*find)(steps *s), plan_step **to, uint32_t *n)
+{
+    steps s = {.q = q};
+    find(&s);
+    if (!(*to = arena_take(&q->p->memory, ((size_t)s.n + 1) * sizeof **to)))
+        return false;
+    s = (steps){.q = q, .to = *to};
+    find(&s);
+    *n = s.n;
+    return true;
+}
+
+static bool writes_state(const planner *q, const fused *pass)
+{
+    for (uint32_t k = 0; pass && k < pass->n_out; k++)
+        if (q->state[pass->nodes[pass->n_in + k]] != NO_NODE)
+            return true;
+    return false;
+}
+
+static bool plan_steps(planner *q)
 {
     plan *to = q->plan;
-    size_t bytes = ((size_t)q->n + 1) * sizeof *to->steps;
-    plan_step *once = arena_take(&q->temporary, bytes), *steps = arena_take(&q->temporary, bytes);
-    if (!once || !steps)
+    if (!make_steps(q, put_once, &to->once, &to->n_once) ||
+        !make_steps(q, put_every, &to->steps, &to->n_steps))
         return false;
-    for (uint32_t i = 0; i < q->n; i++)
-        if (node_once(q, i) && !node_idle(q, i))
-            add_node(q, once, &to->n_once, i);
     to->first_write = NO_NODE;
-    for (uint32_t k = 0; k < q->n_order; k++)
-        add_unit(q, steps, q->order[k]);
-    for (uint32_t k = 0; k < to->n_steps; k++)
-        to->n_products += steps[k].product;
-    to->once = arena_take(&q->p->memory, (to->n_once + 1) * sizeof *once);
-    to->steps = arena_take(&q->p->memory, (to->n_steps + 1) * sizeof *steps);
-    if (!to->once || !to->steps)
+    for (uint32_t k = to->n_steps; k-- > 0;) {
+        to->n_products += to->steps[k].product;
+        if (writes_state(q, to->steps[k].pass))
+            to->first_write = k;
+    }
+    return true;
+}
+
+/* ---- the planner ---- */
+
+/* What is known of each node from the first part of the planner to the last. */
+static bool planner_memory(planner *q)
+{
+    uint32_t **all[] = {&q->base, &q->group, &q->order, &q->position, &q->state};
+    for (size_t k = 0; k < sizeof all / sizeof *all; k++)
+        if (!(*all[k] = arena_take(&q->temporary, ((size_t)q->n + 1) * sizeof(uint32_t))))
+            return false;
+    q->first = arena_zeros(&q->temporary, ((size_t)q->n + 2) * sizeof *q->first);
+    q->marks = arena_zeros(&q->temporary, (size_t)q->n + 1);
+    return q->first && q->marks;
+}
+
+/* Runs the parts, each with temporary memory of its own. */
+static bool run_parts(planner *q)
+{
+    static bool (*const parts[])(planner * q) = {plan_groups, plan_order,  plan_states,
+                                                 plan_places, plan_passes, plan_steps};
+    arena_mark mark = arena_here(&q->temporary);
+    if (!plan_common(q))
         return false;
-    memcpy(to->once, once, to->n_once * sizeof *once);
-    memcpy(to->steps, steps, to->n_steps * sizeof *steps);
+    arena_rewind(&q->temporary, mark);
+    learn(q);
+    if (!find_users(q))
+        return false;
+    mark = arena_here(&q->temporary);
+    for (size_t k = 0; k < sizeof parts / sizeof *parts; k++) {
+        if (!parts[k](q))
+            return false;
+        arena_rewind(&q->temporary, mark);
+    }
     return true;
 }
 
@@ -212,10 +246,7 @@ bool plan_program(ad_program *p, unsigned passes, plan **out)
                  .passes = passes,
                  .temporary.context = p->context,
                  .plan = arena_zeros(&p->memory, sizeof(plan))};
-    q.marks = arena_zeros(&q.temporary, (size_t)q.n + 1);
-    bool ok = q.plan && q.marks && plan_common(&q) && learn(&q) && find_users(&q) &&
-              plan_groups(&q) && plan_order(&q) && plan_states(&q) && plan_places(&q) &&
-              plan_passes(&q) && make_steps(&q);
+    const bool ok = q.plan && planner_memory(&q) && run_parts(&q);
     arena_free(&q.temporary);
     *out = q.plan;
     return ok;

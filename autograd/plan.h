@@ -5,6 +5,7 @@
  * buffers share memory. The nodes themselves stay as they were captured. */
 #ifndef PLAN_H
 #define PLAN_H
+#include "algebra.h"
 #include "kernels.h"
 #include "tape.h"
 
@@ -115,7 +116,28 @@ typedef struct planner {
 } planner;
 
 /* What a node is computed from: gives the number, and where they are (few has room for three). */
-uint32_t node_operands(const planner *q, uint32_t i, const uint32_t **list, uint32_t few[3]);
+static inline uint32_t node_operands(const planner *q, uint32_t i, const uint32_t **list,
+                                     uint32_t few[3])
+{
+    const node *n = &q->nodes[i];
+    const unsigned op = node_op(n);
+    *list = few;
+    if (q->marks[i] & MARK_DEAD)
+        return 0;
+    if (op < AD_OP_COUNT_ || op == CODE_GUARD) {
+        few[0] = node_a(n);
+        few[1] = node_b(n);
+        if (op == CODE_GUARD)
+            return 2;
+        const int arity = elementwise_ops[op].info.arity;
+        if (arity == 3)
+            few[2] = node_a(n - 1);
+        return (uint32_t)arity;
+    }
+    const block *b = block_at(q->nodes, i);
+    *list = b ? b->args : few;
+    return b ? b->n_args : 0;
+}
 /* Is nothing done for it? */
 bool node_idle(const planner *q, uint32_t i);
 /* Is it computed when memory is bound, and not in every run? */

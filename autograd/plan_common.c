@@ -32,8 +32,7 @@ static bool may_merge(const planner *q, uint32_t i)
 {
     const block *b = block_at(q->nodes, i);
     const unsigned op = node_op(&q->nodes[i]);
-    return op == CODE_CONSTANT || (b && comparable(b)) ||
-           (op < AD_OP_COUNT_ && elementwise_ops[op].info.arity < 3);
+    return op == CODE_CONSTANT || (b && comparable(b)); /* scalars cost less than their search */
 }
 
 static uint64_t hash_of(const planner *q, uint32_t i)
@@ -125,7 +124,10 @@ bool plan_common(planner *q)
     merging m = {.q = q, .slots = 16};
     if (!(q->passes & PASS_COMMON))
         return true;
-    while (m.slots / 2 < q->n && m.slots < (uint32_t)1 << 31)
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < q->n; i++)
+        n += may_merge(q, i);
+    while (m.slots / 2 < n && m.slots < (uint32_t)1 << 31)
         m.slots *= 2;
     m.same = arena_take(&q->temporary, ((size_t)q->n + 1) * sizeof *m.same);
     m.table = arena_take(&q->temporary, (size_t)m.slots * sizeof *m.table);

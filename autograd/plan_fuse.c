@@ -117,7 +117,7 @@ bool plan_groups(planner *q)
 {
     const size_t bytes = ((size_t)q->n + 1) * sizeof(uint32_t);
     fusion f = {q, arena_zeros(&q->temporary, bytes), arena_take(&q->temporary, bytes)};
-    if (!(q->group = arena_take(&q->temporary, bytes)) || !f.level || !f.root)
+    if (!f.level || !f.root)
         return false;
     for (uint32_t i = 0; i < q->n; i++) {
         q->group[i] = NO_NODE;

@@ -46,7 +46,10 @@ typedef struct units {
 } units;
 enum { UNIT_WRITER = 1, UNIT_FREE = 2, UNIT_DONE = 4 };
 
-static void *numbers(planner *q) { return arena_zeros(&q->temporary, ((size_t)q->n + 1) * 4); }
+static uint32_t *numbers(planner *q) /* not set */
+{
+    return arena_take(&q->temporary, ((size_t)q->n + 1) * sizeof(uint32_t));
+}
 
 static bool units_memory(units *u, planner *q)
 {
@@ -70,6 +73,7 @@ static bool make_units(units *u, planner *q)
         const uint32_t g = q->group[i];
         u->head[i] = i;
         u->next[i] = u->writer[i] = NO_NODE;
+        u->waiting[i] = u->readers[i] = 0;
         if (g == NO_NODE) {
             u->kind[i] = node_idle(q, i) || node_once(q, i) ? UNIT_FREE : 0;
             continue;
@@ -140,9 +144,7 @@ static void has_run(units *u, uint32_t i)
 bool plan_order(planner *q)
 {
     units u;
-    q->order = numbers(q);
-    q->position = numbers(q);
-    if (!q->order || !q->position || !make_units(&u, q))
+    if (!make_units(&u, q))
         return false;
     count_waiting(&u);
     for (uint32_t i = 0; i < q->n; i++)

@@ -64,10 +64,9 @@ bool plan_states(planner *q)
     const size_t bytes = ((size_t)q->n + 1) * sizeof(uint32_t);
     uint32_t *last = arena_zeros(&q->temporary, bytes), fallible = last_fallible(q);
     plan *to = q->plan;
-    q->state = arena_take(&q->temporary, bytes);
     to->writes = arena_take(&q->p->memory, (p->n_assigns + 1) * sizeof *to->writes);
     to->commits = arena_take(&q->p->memory, (p->n_assigns + 1) * sizeof *to->commits);
-    if (!last || !q->state || !to->writes || !to->commits)
+    if (!last || !to->writes || !to->commits)
         return false;
     for (uint32_t i = 0; i < q->n; i++)
         q->state[i] = NO_NODE;
