@@ -612,6 +612,29 @@ static void copy_row(const row_copy *c, int64_t row, char *to)
         copy_strided(c, from, to);
 }
 
+/* Inlined for each size: a call would cost more than the copy. */
+static inline void copy_short_rows(const row_copy *c, const int64_t *order, int64_t first,
+                                   int64_t n, char *to, size_t bytes)
+{
+    const int64_t apart = c->row_stride * (int64_t)c->from_size;
+    for (int64_t i = 0; i < n; i++, to += bytes)
+        memcpy(to, c->from + (order ? order[first + i] : first + i) * apart, bytes);
+}
+
+static void copy_rows(const row_copy *c, const int64_t *order, int64_t first, int64_t n, char *to)
+{
+    const size_t bytes = (size_t)c->width * c->to_size;
+    if (!c->convert && bytes == 4)
+        copy_short_rows(c, order, first, n, to, 4);
+    else if (!c->convert && bytes == 8)
+        copy_short_rows(c, order, first, n, to, 8);
+    else if (!c->convert && bytes == 16)
+        copy_short_rows(c, order, first, n, to, 16);
+    else
+        for (int64_t i = 0; bytes && i < n; i++, to += bytes)
+            copy_row(c, order ? order[first + i] : first + i, to);
+}
+
 static void fill_ones(ad_tensor *to, int64_t n)
 {
     static const int32_t one = 1;
@@ -648,7 +671,6 @@ ad_status nn_data_gather(const nn_data *data, int k, const int64_t *order, int64
                (size_t)(n * c.width) * c.to_size);
         return AD_OK;
     }
-    for (int64_t i = 0; c.width && i < n; i++)
-        copy_row(&c, order ? order[first + i] : first + i, out + i * c.width * (int64_t)c.to_size);
+    copy_rows(&c, order, first, n, out);
     return AD_OK;
 }
