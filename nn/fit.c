@@ -55,20 +55,23 @@ static ad_status hold_out(nn_fitting *f, nn_error *error)
     const double share = f->config.validation_share;
     const int64_t n = f->train->rows;
     ad_tensor *t = ad_tensor_new(NULL, AD_I32, 1, &n);
-    if (!t || !(f->divided = rows_for(n, error)))
+    f->divided = rows_for(n, error);
+    if (!t)
         nn_no_memory(error);
-    else
+    else if (f->divided)
         shuffle(NULL, f->divided, t, f->model->config.seed, key_of("fit: validation"), 0, error);
     ad_tensor_free(t);
+    if (nn_earlier(error))
+        return nn_earlier(error);
     f->n_held = (int64_t)((double)n * share + .5);
     f->n_order = n - f->n_held;
     f->held = f->divided + f->n_order;
-    if (!nn_earlier(error) && (f->n_held < 1 || f->n_order < 1))
+    if (f->n_held < 1 || f->n_order < 1)
         return nn_fail(
             error, AD_BAD_ARGUMENT,
             "fit: validation_share %g of %lld rows leaves %lld to train on and %lld to validate",
             share, (long long)n, (long long)f->n_order, (long long)f->n_held);
-    return nn_earlier(error);
+    return AD_OK;
 }
 
 /* Holds out rows for validation, and gives the rest its place for orders. */
@@ -93,8 +96,10 @@ static ad_status divide_rows(nn_fitting *f, nn_error *error)
         return nn_earlier(error);
     if (!c->no_shuffle && !(f->permutation = ad_tensor_new(NULL, AD_I32, 1, &f->n_order)))
         return nn_no_memory(error);
-    for (int64_t i = 0; i < f->n_order; i++)
-        f->order[i] = f->divided ? f->divided[i] : i;
+    if (f->divided)
+        memcpy(f->order, f->divided, (size_t)f->n_order * sizeof *f->order);
+    for (int64_t i = 0; !f->divided && i < f->n_order; i++)
+        f->order[i] = i;
     return AD_OK;
 }
 

@@ -78,10 +78,10 @@ typedef struct measurement {
 
 bool nn_scratch_take(nn_scratch *s, size_t bytes)
 {
-    if (bytes <= s->bytes)
+    if (s->memory && bytes <= s->bytes)
         return true;
     free(s->memory);
-    s->memory = malloc(bytes);
+    s->memory = calloc(1, bytes > 0 ? bytes : 1);
     s->bytes = s->memory ? bytes : 0;
     return s->memory != NULL;
 }
@@ -166,24 +166,26 @@ static ad_status take_weights(measurement *m, const nn_rows *weights)
 static ad_status take_rows(measurement *m, const nn_rows *prediction, const nn_rows *target,
                            const nn_rows *weights)
 {
+    m->p = *prediction;
+    m->y = *target;
+    m->n = m->p.n;
+    m->classes = m->p.each == 1 ? 2 : m->p.each;
     if (prediction->rank < 1 || target->rank < 1 || prediction->n != target->n)
         return nn_fail(m->error, AD_BAD_SHAPE,
                        "metrics: prediction %s, target %s: rows (the first axis) differ",
                        nn_shape_text_of(prediction->rank, prediction->shape).text,
                        nn_shape_text_of(target->rank, target->shape).text);
-    m->p = *prediction;
-    m->y = *target;
-    m->n = m->p.n;
-    m->classes = m->p.each == 1 ? 2 : m->p.each;
     return weights ? take_weights(m, weights) : AD_OK;
 }
 
 static ad_status take_tensors(measurement *m, const ad_tensor *prediction, const ad_tensor *target,
                               const ad_tensor *weights)
 {
-    if (!prediction || !target)
-        return nn_fail(m->error, AD_NULL, "metrics: %s is NULL",
-                       prediction ? "the target" : "the prediction");
+    if (!prediction || !target) {
+        nn_fail(m->error, AD_NULL, "metrics: %s is NULL",
+                prediction ? "the target" : "the prediction");
+        return AD_NULL;
+    }
     const nn_rows p = nn_rows_of(prediction), y = nn_rows_of(target);
     const nn_rows w = weights ? nn_rows_of(weights) : (nn_rows){0};
     return take_rows(m, &p, &y, weights ? &w : NULL);
