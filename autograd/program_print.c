@@ -236,7 +236,7 @@ static void print_node(FILE *to, const ad_program *p, uint32_t i)
 
 static void print_pass(FILE *to, const ad_program *p, const fused *pass)
 {
-    fprintf(to, "  one pass over memory, %u operations:", pass->n_ops);
+    fprintf(to, "  one pass over memory, %u loops:", pass->n_ops);
     for (uint32_t k = 0; k < pass->n_in + pass->n_out; k++)
         fprintf(to, "%s%u",
                 k == 0            ? " reads "

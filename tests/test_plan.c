@@ -91,14 +91,18 @@ static ad_var pick(writer *w)
     return w->pool[a > b ? a : b];
 }
 
+/* Do they broadcast, to something that is not too large? */
 static bool fits(ad_var a, ad_var b)
 {
-    for (int i = 1; i <= ad_rank(a) && i <= ad_rank(b); i++) {
-        int64_t m = ad_shape(a)[ad_rank(a) - i], n = ad_shape(b)[ad_rank(b) - i];
+    int64_t all = 1;
+    for (int i = 1; i <= ad_rank(a) || i <= ad_rank(b); i++) {
+        const int64_t m = i <= ad_rank(a) ? ad_shape(a)[ad_rank(a) - i] : 1;
+        const int64_t n = i <= ad_rank(b) ? ad_shape(b)[ad_rank(b) - i] : 1;
         if (m != n && m != 1 && n != 1)
             return false;
+        all *= m > n ? m : n;
     }
-    return true;
+    return all <= LARGEST;
 }
 
 static ad_var pick_beside(writer *w, ad_var a, ad_var b)
@@ -171,7 +175,8 @@ static ad_var write_structured(writer *w, ad_var a)
     case 5:
         return ad_concat(2, (ad_var[]){a, a}, axis);
     case 6:
-        return rank == 2 ? ad_matmul(a, ad_permute(a, (int[]){1, 0})) : ad_norm(a);
+        return rank == 2 && ad_shape(a)[0] <= 300 ? ad_matmul(a, ad_permute(a, (int[]){1, 0}))
+                                                  : ad_norm(a);
     case 7:
         return ad_mul(a, ad_random_bernoulli(w->tape, (uint64_t)choose(w, 9), .5, w->dtype, rank,
                                              ad_shape(a)));
@@ -237,7 +242,8 @@ static void begin(writer *w, int seed, ad_dtype dtype, const ad_context *context
         ad_tensor_free(value);
     }
     for (int k = 0; k < STATES; k++) {
-        w->states[k] = ad_param_new("s", wild_tensor(w, any_shape(w)), choose(w, 2));
+        ad_tensor *value = wild_tensor(w, any_shape(w));
+        w->states[k] = ad_param_new("s", value, choose(w, 2));
         add(w, ad_use(w->tape, w->states[k]));
     }
     ad_tensor *constant = wild_tensor(w, any_shape(w));
