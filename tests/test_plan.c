@@ -91,16 +91,24 @@ static ad_var pick(writer *w)
     return w->pool[a > b ? a : b];
 }
 
-/* Do they broadcast, to something that is not too large? */
-static bool fits(ad_var a, ad_var b)
+static int64_t size_from_end(ad_var a, int i)
+{
+    return i <= ad_rank(a) ? ad_shape(a)[ad_rank(a) - i] : 1;
+}
+
+/* Do all three broadcast, to something that is not too large? */
+static bool fits(ad_var a, ad_var b, ad_var c)
 {
     int64_t all = 1;
-    for (int i = 1; i <= ad_rank(a) || i <= ad_rank(b); i++) {
-        const int64_t m = i <= ad_rank(a) ? ad_shape(a)[ad_rank(a) - i] : 1;
-        const int64_t n = i <= ad_rank(b) ? ad_shape(b)[ad_rank(b) - i] : 1;
-        if (m != n && m != 1 && n != 1)
-            return false;
-        all *= m > n ? m : n;
+    for (int i = 1; i <= AD_MAX_RANK; i++) {
+        const int64_t sizes[3] = {size_from_end(a, i), size_from_end(b, i), size_from_end(c, i)};
+        int64_t most = 1;
+        for (int k = 0; k < 3; k++) {
+            if (sizes[k] != 1 && most != 1 && sizes[k] != most)
+                return false;
+            most = sizes[k] != 1 ? sizes[k] : most;
+        }
+        all *= most;
     }
     return all <= LARGEST;
 }
@@ -109,7 +117,7 @@ static ad_var pick_beside(writer *w, ad_var a, ad_var b)
 {
     for (int tries = 0; tries < 20; tries++) {
         ad_var c = pick(w);
-        if (fits(a, c) && fits(b, c))
+        if (fits(a, b, c))
             return c;
     }
     return choose(w, 2) ? a : ad_constant(choose(w, 4) ? .5 : -2);
@@ -123,7 +131,7 @@ static ad_var write_elementwise(writer *w)
     while (choose(w, 3) == 0 || !ad_op_at(number)->elementwise)
         number = choose(w, ad_op_count());
     ad_var a[3] = {pick(w)};
-    if (fits(w->pool[w->n - 1], a[0]) && choose(w, 2)) /* long chains */
+    if (fits(w->pool[w->n - 1], a[0], a[0]) && choose(w, 2)) /* long chains */
         a[0] = w->pool[w->n - 1];
     a[1] = pick_beside(w, a[0], a[0]);
     a[2] = pick_beside(w, a[0], a[1]);
