@@ -63,7 +63,7 @@ def answer(case, words):
             array.array("d", case.gradient()).tofile(file)
         return "ok"
     if words[0] == "library":
-        return case.library()
+        return case.built()
     if words[0] == "memory":
         return "%.9g" % memory_mib()
     return "0"

@@ -15,7 +15,7 @@ typedef int work_sizes(long long *arguments, long long *results, long long *inte
                        long long *work);
 
 struct generated {
-    void *library;
+    void *opened;
     function *f;
     const double **arguments;
     double **results, *work;
@@ -31,8 +31,8 @@ static void finish(void *state)
     free(g->results);
     free(g->integers);
     free(g->work);
-    if (g->library)
-        dlclose(g->library);
+    if (g->opened)
+        dlclose(g->opened);
     free(g);
 }
 
@@ -43,10 +43,10 @@ static void *start(const problem *p)
     work_sizes *sizes = NULL;
     if (!g)
         return NULL;
-    g->library = dlopen(p->library, RTLD_NOW);
-    if (g->library) {
-        *(void **)&g->f = dlsym(g->library, "F");
-        *(void **)&sizes = dlsym(g->library, "F_work");
+    g->opened = dlopen(p->built, RTLD_NOW);
+    if (g->opened) {
+        *(void **)&g->f = dlsym(g->opened, "F");
+        *(void **)&sizes = dlsym(g->opened, "F_work");
     }
     if (!g->f || !sizes || sizes(&arguments, &results, &integers, &work)) {
         finish(g);

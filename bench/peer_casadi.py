@@ -73,7 +73,7 @@ class Scalar:
         self.evaluate()
         return list(self.value) + list(self.result)
 
-    def library(self):
+    def built(self):
         os.makedirs(self.folder, exist_ok=True)
         here = os.getcwd()
         os.chdir(self.folder)

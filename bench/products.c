@@ -120,7 +120,7 @@ static bool multiply(const loaded *l, struct product *p, int by)
 struct step {
     model m;
     ad_context *context; /* NULL: one thread */
-    loaded library[LIBRARIES];
+    loaded offered[LIBRARIES];
     struct product product[MAX_PRODUCTS];
     int count;
 };
@@ -139,7 +139,7 @@ static double seconds_of(struct step *s, struct product *p, int by, int repeats)
 {
     double start = serve_seconds();
     for (int i = 0; i < repeats; i++)
-        multiply(s->library, p, by);
+        multiply(s->offered, p, by);
     return (serve_seconds() - start) / repeats;
 }
 
@@ -149,7 +149,7 @@ static void choose_library(struct step *s, struct product *p)
     double best[LIBRARIES];
     int repeats[LIBRARIES];
     for (int by = 0; by < LIBRARIES; by++) {
-        best[by] = multiply(s->library, p, by) ? seconds_of(s, p, by, 1) : INFINITY;
+        best[by] = multiply(s->offered, p, by) ? seconds_of(s, p, by, 1) : INFINITY;
         repeats[by] = best[by] < .002 ? (int)(.002 / best[by]) + 1 : 1;
     }
     for (int round = 0; round < 5; round++)
@@ -183,7 +183,7 @@ static double run(struct step *s, int n)
     double start = serve_seconds();
     for (int i = 0; i < n; i++)
         for (int k = 0; k < s->count; k++)
-            multiply(s->library, &s->product[k], s->product[k].best);
+            multiply(s->offered, &s->product[k], s->product[k].best);
     return (serve_seconds() - start) / n * 1e6;
 }
 
@@ -224,7 +224,7 @@ int main(void)
 {
     static struct step s;
     char line[256];
-    load(s.library);
+    load(s.offered);
     serve_line("ready");
     while (serve_question(line, sizeof line)) {
         if (!strncmp(line, "model ", 6) && model_read(&s.m, line + 6)) {

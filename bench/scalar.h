@@ -33,7 +33,7 @@ typedef struct problem {
     size_t n;          /* inputs */
     double operations; /* elementary operations of one evaluation */
     const double *x;
-    const char *library; /* the shared object of a way that is compiled on the spot */
+    const char *built; /* the shared object of a way that is compiled on the spot */
 } problem;
 
 /* start: NULL where the way does not exist for a case. gradient: out gets the value, then n numbers

@@ -53,7 +53,7 @@ struct server {
     const way *way;
     void *state;
     double *x, *out;
-    char library[256];
+    char built[256];
 };
 
 static const way *way_named(const char *name)
@@ -95,7 +95,7 @@ static const char *begin(struct server *s, const char *words)
 {
     char name[16], path[256];
     int at = 0, id = 0;
-    if (sscanf(words, "%15s %zu %zu %255s %255s %n", name, &s->p.size, &s->p.n, path, s->library,
+    if (sscanf(words, "%15s %zu %zu %255s %255s %n", name, &s->p.size, &s->p.n, path, s->built,
                &at) != 5 ||
         !at)
         return "scalar: case, size, inputs, file, library, way";
@@ -106,7 +106,7 @@ static const char *begin(struct server *s, const char *words)
         return "absent";
     s->p.id = (enum case_id)id;
     s->p.name = case_names[id];
-    s->p.library = s->library;
+    s->p.built = s->built;
     s->p.operations = operations_of(&s->p);
     if (!read_inputs(s, path))
         return "inputs cannot be read";
