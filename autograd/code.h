@@ -65,7 +65,8 @@ static inline bool code_is_row(const instr *i) { return i->op < AD_OP_COUNT_; }
 /* how many of a, b, c are instructions; those of a dot product are its factors and c */
 extern const uint8_t code_arities[OP_COUNT];
 static inline uint32_t code_arity(const instr *i) { return code_arities[i->op]; }
-static inline bool code_is_dot(const instr *i) { return i->op == OP_DOT || i->op == OP_DOTZ; }
+static inline bool op_is_dot(uint32_t op) { return op == OP_DOT || op == OP_DOTZ; }
+static inline bool code_is_dot(const instr *i) { return op_is_dot(i->op); }
 static inline bool code_is_constant(const code *k, uint32_t i, double *value)
 {
     if (k->at[i].op != OP_CONSTANT)

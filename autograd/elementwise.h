@@ -9,6 +9,8 @@ extern const block_op elementwise_block;
 ad_status elementwise_tangent(frame *f, block *b, const array *a, const array *y,
                               const array *const *da, array *dy);
 bool guard_holds(const frame *f, uint32_t node);
-const char *guard_text(const node *n); /* "<" ... */
+/* comparisons, by the numbers that guards keep */
+bool comparison_holds(unsigned comparison, double a, double b);
+const char *comparison_text(unsigned comparison); /* "<" ... */
 
 #endif

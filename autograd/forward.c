@@ -14,8 +14,8 @@ static ad_status guard_failed(frame *f, uint32_t i)
 {
     const node *n = &f->nodes[i];
     snprintf(f->note, sizeof f->note, "the comparison %.9g %s %.9g was %s when it was recorded",
-             f->nodes[node_a(n)].u.value, guard_text(n), f->nodes[node_b(n)].u.value,
-             n->u.bits & 1 ? "true" : "false");
+             f->nodes[node_a(n)].u.value, comparison_text((unsigned)(n->u.bits >> 1)),
+             f->nodes[node_b(n)].u.value, n->u.bits & 1 ? "true" : "false");
     return AD_RETAPE;
 }
 

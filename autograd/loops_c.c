@@ -4,6 +4,7 @@
  * that it needs become functions, whose bodies are the rows' own text. */
 #define AD_PLAIN
 #include "loops_c.h"
+#include "elementwise.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -97,8 +98,6 @@ static const char dot_text[] =
 
 /* ---- addresses ---- */
 
-static bool is_dot(const line *at) { return at->op == OP_DOT || at->op == OP_DOTZ; }
-
 static int32_t step_of(const writer *w, const line *at, uint32_t level, int j)
 {
     return w->l->steps[at->steps].by[level][j];
@@ -156,10 +155,9 @@ static void indent(const writer *w, uint32_t depth)
 
 static void write_guard(const writer *w, const line *at)
 {
-    static const char *const texts[] = {"<", "<=", ">", ">=", "==", "!="};
     fputs(at->guard & 1 ? "if (!(" : "if (", w->to);
     write_operand(w, at, AT_A);
-    fprintf(w->to, " %s ", texts[at->guard >> 1]);
+    fprintf(w->to, " %s ", comparison_text(at->guard >> 1));
     write_operand(w, at, AT_B);
     fputs(at->guard & 1 ? ")) return (int)(1 + " : ") return (int)(1 + ", w->to);
     write_index(w, at, AT_Y);
@@ -214,7 +212,7 @@ static bool goes_by_terms(const writer *w, const line *at)
     const int32_t y = step_of(w, at, 0, AT_Y), a = step_of(w, at, 0, AT_A),
                   b = step_of(w, at, 0, AT_B);
     const bool along_b = a == 0 && (b == 1 || b == -1), along_a = b == 0 && (a == 1 || a == -1);
-    return is_dot(at) && (y == 1 || y == -1) &&
+    return op_is_dot(at->op) && (y == 1 || y == -1) &&
            ((along_b && at->inner[1] != 1) || (along_a && at->inner[0] != 1 && at->op == OP_DOT));
 }
 
@@ -277,7 +275,7 @@ static void write_lines(const writer *w, uint32_t first, uint32_t count)
         indent(w, at->depth);
         if (at->op == OP_GUARD)
             write_guard(w, at);
-        else if (is_dot(at))
+        else if (op_is_dot(at->op))
             write_dot(w, at);
         else
             write_row(w, at);
@@ -292,7 +290,7 @@ static void write_constants(const writer *w)
     for (uint32_t i = 0; i < l->n_lines; i++)
         for (int j = AT_A; j < AT_COUNT && l->lines[i].op != OP_LOOP; j++)
             moving |= AT_ARRAY(l->lines[i].at[j]) == AT_ARRAY(IN_CONSTANTS) &&
-                      (is_dot(&l->lines[i]) || !stands_still(w, &l->lines[i], j));
+                      (op_is_dot(l->lines[i].op) || !stands_still(w, &l->lines[i], j));
     if (!moving)
         return;
     fprintf(w->to, "static const double c[%u] = {", l->n_constants);

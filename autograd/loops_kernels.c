@@ -4,6 +4,7 @@
  * have eight running totals, in the same order on every machine. */
 #define AD_PLAIN
 #include "loops_kernels.h"
+#include "elementwise.h"
 #include "special.h"
 
 #define T        double
@@ -281,29 +282,10 @@ void kernel_dots(const dots *all)
 
 /* ---- guards ---- */
 
-static bool holds(uint32_t guard, double a, double b)
-{
-    const bool outcome = guard & 1;
-    switch (guard >> 1) {
-    case 0:
-        return (a < b) == outcome;
-    case 1:
-        return (a <= b) == outcome;
-    case 2:
-        return (a > b) == outcome;
-    case 3:
-        return (a >= b) == outcome;
-    case 4:
-        return (a == b) == outcome;
-    default:
-        return (a != b) == outcome;
-    }
-}
-
 int64_t kernel_guard(uint32_t guard, int64_t n, spaced a, spaced b)
 {
     for (int64_t i = 0; i < n; i++)
-        if (!holds(guard, a.at[i * a.by], b.at[i * b.by]))
+        if (comparison_holds(guard >> 1, a.at[i * a.by], b.at[i * b.by]) != (guard & 1))
             return i;
     return -1;
 }

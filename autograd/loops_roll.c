@@ -18,7 +18,6 @@ typedef struct layout {
     const code *k;
     uint32_t *place; /* of each instruction */
     line *line;      /* where the next line goes */
-    uint32_t room;
 } layout;
 
 static void place_values(layout *p)
@@ -361,7 +360,7 @@ static span span_of(const loops *l, const line *a, int j, const uint32_t *rounds
         s.low += far < 0 ? far : 0;
         s.high += far > 0 ? far : 0;
     }
-    if ((j == AT_A || j == AT_B) && code_is_dot(&(instr){.op = a->op})) {
+    if ((j == AT_A || j == AT_B) && op_is_dot(a->op)) {
         const int64_t far = (int64_t)a->inner[j - AT_A] * (a->n - 1);
         s.low += far < 0 ? far : 0;
         s.high += far > 0 ? far : 0;
@@ -389,9 +388,7 @@ static bool reads_apart(const loops *l, const line *a, int j, const uint32_t *ro
 
 static uint32_t operands_of(const line *a)
 {
-    return a->op == OP_COPY                     ? 1
-           : code_is_dot(&(instr){.op = a->op}) ? 2u + a->has_c
-                                                : code_arity(&(instr){.op = a->op});
+    return a->op == OP_COPY ? 1 : op_is_dot(a->op) ? 2u + a->has_c : code_arities[a->op];
 }
 
 static void mark_apart(loops *l)
@@ -434,7 +431,7 @@ static void count_work(loops *l)
             depth++;
             continue;
         }
-        const bool dot = at->op == OP_DOT || at->op == OP_DOTZ;
+        const bool dot = op_is_dot(at->op);
         l->operations += times[depth];
         l->flops += times[depth] * (dot ? 2 * at->n : at->op != OP_COPY && at->op != OP_GUARD);
     }
@@ -443,7 +440,7 @@ static void count_work(loops *l)
 static void make_lines(loops *l, const code *k, arena *scratch, bool with_origins, bool rolled)
 {
     const uint64_t room = lines_needed(k);
-    layout p = {.l = l, .k = k, .room = (uint32_t)room};
+    layout p = {.l = l, .k = k};
     if (room > UINT32_MAX / 4) {
         l->status = AD_TOO_LARGE;
         return;

@@ -54,7 +54,7 @@ static ad_status run_kernel(loops_run *r, const line *l, int64_t n, const rounds
         return i < 0 ? AD_OK : guard_failed(r, l, i, at, a, b);
     }
     const spaced y = operand(r, l, AT_Y, at), c = operand(r, l, AT_C, at);
-    if (l->op == OP_DOT || l->op == OP_DOTZ)
+    if (op_is_dot(l->op))
         kernel_dots(&(dots){l->op == OP_DOTZ, n, l->n, y, a, b, l->has_c ? c : (spaced){NULL, 0},
                             l->inner[0], l->inner[1]});
     else
@@ -83,7 +83,7 @@ static void prepare(const loops_run *r, const line *l, const rounds *at, moving 
                   y.at,
                   a.at,
                   b.at,
-                  l->op == OP_DOT || l->op == OP_DOTZ ? (l->has_c ? c.at : NULL) : c.at,
+                  op_is_dot(l->op) ? (l->has_c ? c.at : NULL) : c.at,
                   (int32_t)y.by,
                   (int32_t)a.by,
                   (int32_t)b.by,

@@ -102,8 +102,7 @@ static bool stands_still(const loops *l, const line *at, int j)
     for (uint32_t level = 0; level < at->depth; level++)
         if (l->steps[at->steps].by[level][j])
             return false;
-    return !((at->op == OP_DOT || at->op == OP_DOTZ) && (j == AT_A || j == AT_B) &&
-             at->inner[j - AT_A]);
+    return !(op_is_dot(at->op) && (j == AT_A || j == AT_B) && at->inner[j - AT_A]);
 }
 
 /* m[5 + i + 64*j]; loops are named from the outermost in */
@@ -141,9 +140,8 @@ static void print_dot(FILE *to, const loops *l, const line *at)
 
 static void print_guard(FILE *to, const loops *l, const line *at)
 {
-    static const char *const texts[] = {"<", "<=", ">", ">=", "==", "!="};
     print_address(to, l, at, AT_A);
-    fprintf(to, " %s ", texts[at->guard >> 1]);
+    fprintf(to, " %s ", comparison_text(at->guard >> 1));
     print_address(to, l, at, AT_B);
     fprintf(to, " is %s", at->guard & 1 ? "true" : "false");
 }
@@ -156,11 +154,11 @@ static void print_operation(FILE *to, const loops *l, const line *at)
     }
     print_address(to, l, at, AT_Y);
     fputs(" = ", to);
-    if (at->op == OP_DOT || at->op == OP_DOTZ) {
+    if (op_is_dot(at->op)) {
         print_dot(to, l, at);
         return;
     }
-    const uint32_t arity = at->op == OP_COPY ? 1 : code_arity(&(instr){.op = at->op});
+    const uint32_t arity = at->op == OP_COPY ? 1 : code_arities[at->op];
     fprintf(to, "%s(", code_name(at->op));
     for (uint32_t j = 0; j < arity; j++) {
         fputs(j ? ", " : "", to);

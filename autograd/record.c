@@ -120,7 +120,7 @@ static const char *rule_site(ad_var a)
 
 /* ---- guards ---- */
 
-static bool compare(unsigned comparison, double a, double b)
+bool comparison_holds(unsigned comparison, double a, double b)
 {
     switch (comparison) {
     case 0:
@@ -142,14 +142,14 @@ bool guard_holds(const frame *f, uint32_t i)
 {
     const node *n = &f->nodes[i];
     unsigned comparison = (unsigned)(n->u.bits >> 1);
-    return compare(comparison, f->nodes[node_a(n)].u.value, f->nodes[node_b(n)].u.value) ==
+    return comparison_holds(comparison, f->nodes[node_a(n)].u.value, f->nodes[node_b(n)].u.value) ==
            (n->u.bits & 1);
 }
 
-const char *guard_text(const node *n)
+const char *comparison_text(unsigned comparison)
 {
     static const char *const texts[] = {"<", "<=", ">", ">=", "==", "!="};
-    return texts[n->u.bits >> 1];
+    return texts[comparison];
 }
 
 bool ad_guard_(int comparison, ad_var a, ad_var b, const char *site)
@@ -157,7 +157,8 @@ bool ad_guard_(int comparison, ad_var a, ad_var b, const char *site)
     ad_var args[2] = {a, b};
     ad_tape *t = tape_of(2, args);
     if (!t)
-        return a.tape && b.tape && compare((unsigned)comparison, a.u.constant, b.u.constant);
+        return a.tape && b.tape &&
+               comparison_holds((unsigned)comparison, a.u.constant, b.u.constant);
     if (!tape_ok(t))
         return false;
     uint32_t id[2];
@@ -173,8 +174,8 @@ bool ad_guard_(int comparison, ad_var a, ad_var b, const char *site)
             return false;
         }
     }
-    bool result =
-        compare((unsigned)comparison, t->head.nodes[id[0]].u.value, t->head.nodes[id[1]].u.value);
+    bool result = comparison_holds((unsigned)comparison, t->head.nodes[id[0]].u.value,
+                                   t->head.nodes[id[1]].u.value);
     if (!t->paused && tape_room(t, 1)) {
         uint32_t i = tape_push(t, CODE_GUARD, id[0], id[1], 0, site);
         t->head.nodes[i].u.bits = (uint64_t)comparison << 1 | result;

@@ -31,13 +31,12 @@ static ad_status guard_failed(ad_workspace *w, const loops_run *run)
 {
     const uint32_t guard = run->guard;
     const routine *r = w->program->routine;
-    static const char *const texts[] = {"<", "<=", ">", ">=", "==", "!="};
     const char *site = r->guard_sites[run->failed_guard];
     snprintf(w->error, sizeof w->error,
              "run: guard at node %u: the comparison %.9g %s %.9g was %s when it was recorded%s%s%s",
-             r->loops.guard_origins[run->failed_guard], run->compared[0], texts[guard >> 1],
-             run->compared[1], guard & 1 ? "true" : "false", *site ? " (" : "", site,
-             *site ? ")" : "");
+             r->loops.guard_origins[run->failed_guard], run->compared[0],
+             comparison_text(guard >> 1), run->compared[1], guard & 1 ? "true" : "false",
+             *site ? " (" : "", site, *site ? ")" : "");
     return AD_RETAPE;
 }
 
