@@ -127,26 +127,14 @@ static ad_status sweep_special(frame *f, uint32_t i, bool keep)
 }
 
 #if defined(__GNUC__)
-#define ALWAYS_INLINE __attribute__((always_inline)) inline
 #define NOT_ZERO(g)                                                                                \
     if ((g) == 0)                                                                                  \
     __builtin_unreachable()
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpedantic" /* addresses of labels */
 #else
-#define ALWAYS_INLINE inline
-#define NOT_ZERO(g)   (void)0
+#define NOT_ZERO(g) (void)0
 #endif
-
-#define FLOWS(text) (sizeof(#text) != sizeof("NO"))
-#define SEND(k, id, name)                                                                          \
-    {                                                                                              \
-        const double d =                                                                           \
-            magnitude ? elementwise_magnitude(AD_OP_##name, k, g, (const double[3]){a, b, c}, y)   \
-                      : num_##name##_d##k##_f64(g, a, b, c, y);                                    \
-        if ((id) == before)                                                                        \
-            carry += d;                                                                            \
-        else                                                                                       \
-            adjoints[id] += d;                                                                     \
-    }
 
 /* by its bits: no NaN to be thought of */
 static inline bool is_zero(double g)
@@ -156,87 +144,28 @@ static inline bool is_zero(double g)
     return bits << 1 == 0;
 }
 
-/* keep: adjoints of all nodes stay; magnitude: sums of |contributions| */
-static ALWAYS_INLINE ad_status sweep(frame *f, uint32_t top, uint32_t bottom, const bool keep,
-                                     const bool magnitude)
-{
-    const node *const nodes = f->nodes, *n = nodes + top, *const end = nodes + bottom;
-    double *const adjoints = f->adjoints, *at = adjoints + top;
-    uint32_t before = top - 1; /* the number of the node before n */
-    double carry = 0; /* what the node before gets from this one: not through memory, which takes as
-                         long as the arithmetic */
-    if (bottom > top)
-        return AD_OK;
-    do {
-        const unsigned code = node_op(n);
-        const double g = *at + carry;
-        carry = 0;
-        const uint32_t ia = node_a(n), ib = node_b(n);
-        *at = keep ? g : 0;
-        if (is_zero(g) && code < AD_OP_COUNT_)
-            continue;
-        switch (code) {
-#define OP1(name, in, val, da, kink, doc)                                                          \
-    case AD_OP_##name: {                                                                           \
-        NOT_ZERO(g);                                                                               \
-        const double a = nodes[ia].u.value, b = 0, c = 0, y = n->u.value;                          \
-        (void)a, (void)b, (void)c, (void)y;                                                        \
-        if (FLOWS(da))                                                                             \
-            SEND(0, ia, name)                                                                      \
-        break;                                                                                     \
-    }
-#define OP2(name, in1, in2, val, da, db, kink, doc)                                                \
-    case AD_OP_##name: {                                                                           \
-        NOT_ZERO(g);                                                                               \
-        const double a = nodes[ia].u.value, b = nodes[ib].u.value, c = 0, y = n->u.value;          \
-        (void)a, (void)b, (void)c, (void)y;                                                        \
-        if (FLOWS(da))                                                                             \
-            SEND(0, ia, name)                                                                      \
-        if (FLOWS(db))                                                                             \
-            SEND(1, ib, name)                                                                      \
-        break;                                                                                     \
-    }
-#define OP3(name, in1, in2, in3, val, da, db, dc, kink, doc)                                       \
-    case AD_OP_##name: {                                                                           \
-        NOT_ZERO(g);                                                                               \
-        const uint32_t ic = node_a(n - 1);                                                         \
-        const double a = nodes[ia].u.value, b = nodes[ib].u.value, c = nodes[ic].u.value,          \
-                     y = n->u.value;                                                               \
-        (void)a, (void)b, (void)c, (void)y;                                                        \
-        if (FLOWS(da))                                                                             \
-            SEND(0, ia, name)                                                                      \
-        if (FLOWS(db))                                                                             \
-            SEND(1, ib, name)                                                                      \
-        if (FLOWS(dc))                                                                             \
-            SEND(2, ic, name)                                                                      \
-        break;                                                                                     \
-    }
-#include "ops.def"
-        default: {
-            const uint32_t i = before + 1;
-            *at = code == CODE_CONSTANT ? 0 : g;
-            if (code == CODE_INPUT) { /* and those in a row with it */
-                const uint32_t row = ib < i - bottom ? ib : i - bottom;
-                n -= row, at -= row, before -= row;
-            } else if (code != CODE_CONSTANT) {
-                ad_status s = sweep_special(f, i, keep);
-                if (s)
-                    return s;
-            }
-        }
-        }
-    } while (n != end && (n--, at--, before--, true));
-    if (bottom)
-        adjoints[bottom - 1] += carry;
-    return AD_OK;
-}
-#undef SEND
-#undef FLOWS
-#undef NOT_ZERO
+#define SWEEP     sweep
+#define KEEP      false
+#define MAGNITUDE false
+#include "sweep.inc"
+
+#define SWEEP     sweep_keeping
+#define KEEP      true
+#define MAGNITUDE false
+#include "sweep.inc"
+
+#define SWEEP     sweep_magnitudes
+#define KEEP      true
+#define MAGNITUDE true
+#include "sweep.inc"
+
+#if defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
 
 static ad_status sweep_plain(frame *f, uint32_t top, uint32_t bottom)
 {
-    ad_status s = sweep(f, top, bottom, false, false);
+    ad_status s = sweep(f, top, bottom);
     frame_end_pass(f, top, s != AD_OK);
     return s;
 }
@@ -259,7 +188,7 @@ static ad_status sweep_tape(ad_tape *t, uint32_t top, uint32_t bottom)
         first = last / piece * piece > bottom ? last / piece * piece : bottom;
         const uint32_t ahead = first > 2 * piece ? first - 2 * piece : 0;
         spill_fetch(file, ahead * sizeof(node), first * sizeof(node));
-        s = sweep(f, last, first, false, false);
+        s = sweep(f, last, first);
         bool inputs = false;
         for (; input != NO_NODE && input >= first; inputs = true)
             input = node_a(&f->nodes[input]);
@@ -288,7 +217,7 @@ ad_status sweep_backward(frame *f, uint32_t top, bool keep)
     f->note[0] = 0;
     if (!f->magnitude && !keep)
         return sweep_plain(f, top, 0);
-    ad_status s = f->magnitude ? sweep(f, top, 0, true, true) : sweep(f, top, 0, true, false);
+    ad_status s = f->magnitude ? sweep_magnitudes(f, top, 0) : sweep_keeping(f, top, 0);
     frame_end_pass(f, top, true);
     return s;
 }
