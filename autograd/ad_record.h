@@ -8,8 +8,12 @@
 
 #if defined(__GNUC__) || defined(__clang__)
 #define AD_LIKELY_(x) __builtin_expect(!!(x), 1)
+#define AD_SELDOM_    __attribute__((cold))
+#define AD_EXTENSION_ __extension__
 #else
 #define AD_LIKELY_(x) (x)
+#define AD_SELDOM_
+#define AD_EXTENSION_
 #endif
 
 #ifdef __cplusplus
@@ -34,7 +38,17 @@ typedef struct ad_site_ {
 
 typedef struct ad_head_ { /* how every tape begins */
     ad_node_ *nodes;
-    uint32_t n, limit, epoch, n_sites;
+    AD_EXTENSION_ union {
+        uint64_t next; /* the handle of the next node */
+        AD_EXTENSION_ struct {
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+            uint32_t epoch, n;
+#else
+            uint32_t n, epoch;
+#endif
+        };
+    };
+    uint32_t limit, n_sites;
     uint32_t last_input; /* inputs are linked, the last first */
     uint32_t swept; /* nodes below this have an adjoint of a backward pass; 0: there was none */
     uint32_t value_reads;
@@ -45,13 +59,13 @@ typedef struct ad_head_ { /* how every tape begins */
 
 extern AD_API const ad_head_ ad_constant_head_; /* the "tape" of constants */
 
-AD_API ad_var ad_record1_(int op, ad_var a, const char *site);
-AD_API ad_var ad_record2_(int op, ad_var a, ad_var b, const char *site);
-AD_API ad_var ad_record3_(int op, ad_var a, ad_var b, ad_var c, const char *site);
+AD_API AD_SELDOM_ ad_var ad_record1_(int op, ad_var a, const char *site);
+AD_API AD_SELDOM_ ad_var ad_record2_(int op, ad_var a, ad_var b, const char *site);
+AD_API AD_SELDOM_ ad_var ad_record3_(int op, ad_var a, ad_var b, ad_var c, const char *site);
 AD_API ad_var ad_sited_(ad_var a, const char *site);
 AD_API ad_status ad_record_inputs_(ad_tape *tape, int64_t n, const double *values, ad_var *inputs,
                                    const char *site);
-AD_API ad_var ad_record_input_(ad_tape *tape, double value, const char *site);
+AD_API AD_SELDOM_ ad_var ad_record_input_(ad_tape *tape, double value, const char *site);
 AD_API bool ad_guard_(int comparison, ad_var a, ad_var b, const char *site);
 
 AD_API double ad_special_erfinv(double a);
@@ -65,21 +79,24 @@ AD_API double ad_special_polygamma(double n, double a);
 
 #define AD_TENSOR_BIT_ 0x80000000u
 
-/* below AD_TENSOR_BIT_ for a scalar node of the present epoch: both questions in one compare */
-static inline uint64_t ad_apart_(const ad_head_ *t, ad_var a)
+/* There is room; and whether `a` is a scalar node of the present epoch: then only what is below the
+ * tensor bit differs from the next handle. */
+static inline bool ad_room_(const ad_head_ *t, uint32_t more)
 {
-    return a.u.bits ^ (uint64_t)t->epoch << 32;
+    return (uint32_t)t->next + more < t->limit;
 }
+
+static inline uint64_t ad_apart_(const ad_head_ *t, ad_var a) { return a.u.bits ^ t->next; }
 
 static inline bool ad_hot1_(const ad_head_ *t, ad_var a)
 {
-    return t && t->n < t->limit && ad_apart_(t, a) < AD_TENSOR_BIT_;
+    return AD_LIKELY_(t) && AD_LIKELY_(ad_room_(t, 0)) && AD_LIKELY_(!(ad_apart_(t, a) >> 31));
 }
 
 static inline bool ad_hot2_(const ad_head_ *t, ad_var a, ad_var b)
 {
-    return t && t->n < t->limit && a.tape == b.tape &&
-           (ad_apart_(t, a) | ad_apart_(t, b)) < AD_TENSOR_BIT_;
+    return AD_LIKELY_(t) && AD_LIKELY_(ad_room_(t, 0)) && AD_LIKELY_(a.tape == b.tape) &&
+           AD_LIKELY_(!((ad_apart_(t, a) | ad_apart_(t, b)) >> 31));
 }
 
 static inline double ad_number_(const ad_head_ *t, ad_var a)
@@ -87,26 +104,26 @@ static inline double ad_number_(const ad_head_ *t, ad_var a)
     return t->nodes[(uint32_t)a.u.bits].u.value;
 }
 
+/* The code's fields are apart, so adding is the same as or, and one instruction. */
 static inline ad_var ad_push_(ad_head_ *t, unsigned op, uint32_t a, uint32_t b, double value,
                               const char *site)
 {
-    uint32_t n = t->n;
-    ad_node_ *node = &t->nodes[n];
-    node->code = (uint64_t)op | (uint64_t)a << 8 | (uint64_t)b << 36;
+    ad_var y;
+    y.tape = (ad_tape *)(void *)t;
+    y.u.bits = t->next;
+    ad_node_ *node = &t->nodes[(uint32_t)y.u.bits];
+    node->code = op + ((uint64_t)a << 8) + ((uint64_t)b << 36);
     node->u.value = value;
 #ifndef AD_NO_SITES
     if (t->site != site) {
         ad_site_ *s = &t->sites[t->n_sites++];
         s->text = t->site = site;
-        s->node = n;
+        s->node = (uint32_t)y.u.bits;
     }
 #else
     (void)site;
 #endif
-    t->n = n + 1;
-    ad_var y;
-    y.tape = (ad_tape *)(void *)t;
-    y.u.bits = (uint64_t)t->epoch << 32 | n;
+    t->next = y.u.bits + 1;
     return y;
 }
 
@@ -118,7 +135,7 @@ static inline bool ad_is_number_(ad_var a)
 
 static inline bool ad_hot_beside_number_(const ad_head_ *t, ad_var a)
 {
-    return t && t->n + 1 < t->limit && ad_apart_(t, a) < AD_TENSOR_BIT_;
+    return AD_LIKELY_(t) && AD_LIKELY_(ad_room_(t, 1)) && AD_LIKELY_(!(ad_apart_(t, a) >> 31));
 }
 
 static inline uint32_t ad_hold_(ad_head_ *t, ad_var number, const char *site)
@@ -148,7 +165,7 @@ static inline ad_var ad_input_at_(ad_tape *tape, double value, const char *site)
 static inline double ad_value_at_(ad_var a)
 {
     ad_head_ *t = (ad_head_ *)(void *)a.tape;
-    if (!AD_LIKELY_(t && t->limit && ad_apart_(t, a) < t->n))
+    if (!AD_LIKELY_(t && t->limit && t->next - a.u.bits - 1 < t->n))
         return (ad_value)(a);
     t->value_reads++;
     return t->nodes[(uint32_t)a.u.bits].u.value;
@@ -157,7 +174,7 @@ static inline double ad_value_at_(ad_var a)
 static inline double ad_grad_at_(ad_var a)
 {
     const ad_head_ *t = (const ad_head_ *)(const void *)a.tape;
-    if (!AD_LIKELY_(t && t->limit && ad_apart_(t, a) < t->swept &&
+    if (!AD_LIKELY_(t && t->limit && (a.u.bits ^ (uint64_t)t->epoch << 32) < t->swept &&
                     (t->nodes[(uint32_t)a.u.bits].code & 255) == 240))
         return (ad_grad)(a);
     return t->adjoints[(uint32_t)a.u.bits];

@@ -47,7 +47,7 @@ static void zero(double *a, uint32_t from, uint32_t to)
 }
 
 /* A new pass: what inputs got in the last one is forgotten, or kept to be added to. */
-void frame_begin_pass(frame *f, bool accumulate)
+static inline void begin_pass(frame *f, bool accumulate)
 {
     arena_reset(f->scratch);
     f->pass++;
@@ -67,6 +67,8 @@ void frame_begin_pass(frame *f, bool accumulate)
         }
     }
 }
+
+void frame_begin_pass(frame *f, bool accumulate) { begin_pass(f, accumulate); }
 
 void frame_clear_adjoints(frame *f)
 {
@@ -384,29 +386,30 @@ static ad_status backward_checked(int n, const ad_var *y, const double *const *s
     return backward(t, n, y, seeds, keep, accumulate);
 }
 
+/* Scalars only, nothing kept, borrowed, watched or on disk: straight to the sweep. A tape's limit
+ * is zero where there is anything to report, and so is that of constants. */
 ad_status ad_backward(ad_var y)
 {
     ad_tape *t = y.tape;
-    const uint32_t i =
-        y.u.node.id; /* scalars only, nothing kept or borrowed: straight to the sweep */
-    if (t && !is_constant(y) && !t->status && y.u.node.epoch == t->head.epoch && i < t->head.n &&
-        !t->kept && !t->n_retained && t->frame.last_leaf == NO_NODE && !t->context->check_finite) {
-        frame *f = &t->frame;
-        if (t->head.n > f->room && !tape_adjoints(t))
-            return t->status;
-        forget_adjoints(t);
-        f->n = t->head.n;
-        f->last_input = t->head.last_input;
-        frame_begin_pass(f, !t->head.swept);
-        f->adjoints[i] += 1;
-        t->head.swept = t->head.n;
-        t->swept_top = i + 1;
-        ad_status s = sweep_tape(t, i, 0);
-        t->kept = s != AD_OK;
+    if (!t || !t->head.limit || t->head.next - y.u.bits - 1 >= t->head.n || t->kept ||
+        t->n_retained || t->frame.last_leaf != NO_NODE || t->node_pages.spill)
+        return backward_checked(1, &y, NULL, false, false, false);
+    frame *f = &t->frame;
+    const uint32_t i = y.u.node.id;
+    if (t->head.n > f->room && !tape_adjoints(t))
+        return t->status;
+    f->n = t->head.n;
+    f->last_input = t->head.last_input;
+    begin_pass(f, !t->head.swept);
+    f->adjoints[i] += 1;
+    t->head.swept = t->head.n;
+    t->swept_top = i + 1;
+    ad_status s = sweep_plain(f, i, 0);
+    if (s) {
+        t->kept = true;
         frame_report(t, s, "backward");
-        return s;
     }
-    return backward_checked(1, &y, NULL, false, false, false);
+    return s;
 }
 
 ad_status ad_backward_add(ad_var y) { return backward_checked(1, &y, NULL, false, false, true); }

@@ -330,8 +330,8 @@ void ad_reset(ad_tape *t)
     ad_head_ *h = &t->head;
     if (t->frame.last_leaf != NO_NODE)
         leaves_release(t, 0);
-    h->n = h->n_sites = t->n_scopes = t->scope = t->n_assigns = t->n_retained = t->n_epochs =
-        t->n_marks = t->swept_top = 0;
+    h->n_sites = t->n_scopes = t->scope = t->n_assigns = t->n_retained = t->n_epochs = t->n_marks =
+        t->swept_top = 0;
     h->last_input = NO_NODE;
     h->site = NULL;
     arena_reset(&t->memory);
@@ -344,8 +344,10 @@ void ad_reset(ad_tape *t)
     t->paused = 0;
     t->head.value_reads = 0;
     t->frame.failed_node = NO_NODE;
+    h->next = (uint64_t)h->epoch << 32;
     if (t->epoch_pages.committed) {
-        *(epoch_mark *)t->epoch_pages.base = (epoch_mark){++h->epoch, 0};
+        h->next += (uint64_t)1 << 32;
+        *(epoch_mark *)t->epoch_pages.base = (epoch_mark){h->epoch, 0};
         t->n_epochs = 1;
     } else if (!new_epoch(t, 0)) {
         tape_fail(t, AD_NO_MEMORY, NULL, "reset: out of memory");
