@@ -14,24 +14,24 @@
 #endif
 
 #if defined(__GNUC__) && UINTPTR_MAX == UINT64_MAX
-/* four handles, of two words each: the tape, and the node */
-typedef uint64_t four __attribute__((vector_size(64)));
+/* two handles, of two words each: the tape, and the node */
+typedef uint64_t two __attribute__((vector_size(32)));
 
 static inline __attribute__((always_inline)) uint64_t apart_by_four(int64_t n, const ad_var *v,
                                                                     const ad_tape *t)
 {
     const uint64_t tape = (uint64_t)(uintptr_t)t, first = v[0].u.bits;
-    const four next = {0, 4, 0, 4, 0, 4, 0, 4};
-    four want = {tape, first, tape, first + 1, tape, first + 2, tape, first + 3}, apart = {0}, is;
-    for (int64_t k = 0; k + 4 <= n; k += 4) {
+    const two next = {0, 4, 0, 4};
+    two want = {tape, first, tape, first + 1}, more = {tape, first + 2, tape, first + 3},
+        apart = {0}, beside = {0}, is;
+    for (int64_t k = 0; k + 4 <= n; k += 4, want += next, more += next) {
         memcpy(&is, v + k, sizeof is);
         apart |= is ^ want;
-        want += next;
+        memcpy(&is, v + k + 2, sizeof is);
+        beside |= is ^ more;
     }
-    uint64_t all = 0;
-    for (int j = 0; j < 8; j++)
-        all |= apart[j];
-    return all;
+    apart |= beside;
+    return apart[0] | apart[1] | apart[2] | apart[3];
 }
 enum { BY_FOUR = 3 };
 #else
