@@ -103,7 +103,7 @@ static array element(const array *a, int64_t offset)
 static bound_product bound_one(const frame *f, const array *a, const array *b, const array *c)
 {
     bool tc;
-    int64_t ldc;
+    int64_t ldc = 0;
     bound_product p = {.context = f->context,
                        .dtype = c->dtype,
                        .m = c->shape[c->rank - 2],
