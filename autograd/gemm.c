@@ -8,6 +8,7 @@
 #include "kernels.h"
 #include "pool.h"
 #include <limits.h>
+#include <math.h>
 
 #ifdef AD_HAVE_CBLAS
 #include <cblas.h>
@@ -179,20 +180,23 @@ static bool by_kernels(const request *p)
 
 typedef enum way { BY_LOOP, BY_KERNELS, BY_LIBRARY } way;
 
+static double work_of(const request *p) { return (double)p->m * (double)p->n * (double)p->k; }
+
 /* Measured with OpenBLAS 0.3.21 and gcc 12 on a Zen 4, in time of the BLAS: with AVX-512 our
- * kernels take .8 to .9 where B is transposed and .75 to 1.0 from a million multiplications up, 1.2
- * and more below, where OpenBLAS has kernels for small matrices, 2 to 3 for few columns, 1.2 to 1.4
- * for the largest. With AVX2 they take .9 to 1.1. */
+ * kernels take .85 to .95 from a million multiplications up and where B is transposed, 1.0 to 1.15
+ * where rows lie a multiple of a page apart (and the BLAS in tiles no less), 1.2 and more below,
+ * where OpenBLAS has kernels for small matrices, 2 to 3 for few columns. With AVX2 they take .9 to
+ * 1.1. */
 static way way_of(const request *p)
 {
     enum { SMALL = 64 };
-    const double work = (double)p->m * (double)p->n * (double)p->k;
+    const double work = work_of(p);
     if (p->k <= 0 || work <= SMALL)
         return BY_LOOP;
 #ifdef AD_HAVE_CBLAS
     const bool best = kernels_of(p->context) == kernels_available(AD_KERNELS_AVX512);
     const bool wide = p->m >= 16 && p->n >= 32;
-    return best && wide && work <= 1 << 27 && (p->tb || work >= 1 << 20) ? BY_KERNELS : BY_LIBRARY;
+    return best && wide && (p->tb || work >= 1 << 20) ? BY_KERNELS : BY_LIBRARY;
 #else
     return BY_KERNELS;
 #endif
@@ -224,30 +228,59 @@ static void run_part(const request *p, way how, int64_t i, int64_t m, int64_t j,
     by_loop(&q);
 }
 
+/* Where part `i` of `parts` begins: at multiples of what kernels do at a time, where there are. */
+enum { STEP_M = 12, STEP_N = 32 };
+static int64_t boundary(int64_t size, int64_t i, int64_t parts, int64_t step)
+{
+    const int64_t at = size * i / parts;
+    return i == parts || size / parts < step ? at : (at + step / 2) / step * step;
+}
+
 static void run_tile(void *user, int64_t tile)
 {
     const job *w = user;
     const request *p = w->request;
     const int64_t r = tile / w->across, c = tile % w->across;
-    const int64_t i = p->m * r / w->down, j = p->n * c / w->across;
-    run_part(p, w->way, i, p->m * (r + 1) / w->down - i, j, p->n * (c + 1) / w->across - j);
+    const int64_t i = boundary(p->m, r, w->down, STEP_M), j = boundary(p->n, c, w->across, STEP_N);
+    run_part(p, w->way, i, boundary(p->m, r + 1, w->down, STEP_M) - i, j,
+             boundary(p->n, c + 1, w->across, STEP_N) - j);
 }
 
-static int64_t pieces(int64_t size, int64_t most) { return (size + most - 1) / most; }
+static inline int64_t pieces(int64_t size, int64_t most) { return (size + most - 1) / most; }
 
-/* Tiles large enough that packing what they share once more costs little, and that threads gain
- * by them: some 20 microseconds of work each. */
+/* Our kernels give the same bits however C is cut: into as many parts as keep all threads busy to
+ * the end, by columns as long as these fill vectors, since B then is packed once. */
+static job job_of_kernels(const request *p, int threads)
+{
+    enum { EACH = 4, COLUMNS = 64, ROWS = 24 };
+    const double least = 1 << 20; /* some ten microseconds */
+    job w = {p, BY_KERNELS, 1, 1};
+    int64_t parts = threads < 2 ? 1 : (int64_t)fmin((double)EACH * threads, work_of(p) / least);
+    if (parts < 2)
+        return w;
+    w.across = parts < p->n / COLUMNS ? parts : p->n / COLUMNS;
+    w.across = w.across < 1 ? 1 : w.across;
+    parts = pieces(parts, w.across);
+    w.down = parts < p->m / ROWS ? parts : p->m / ROWS;
+    w.down = w.down < 1 ? 1 : w.down;
+    return w;
+}
+
+/* For a library tiles follow from sizes alone, so that the bits do: large enough that packing what
+ * they share once more costs little. */
 static job job_of(const request *p)
 {
     enum { ROWS = 128, COLUMNS = 256 };
     const double least = 1 << 21;
-    job w = {p, way_of(p), 1, 1};
-    if (w.way == BY_LOOP || (double)p->m * (double)p->n * (double)p->k < 2 * least)
+    const way how = way_of(p);
+    job w = {p, how, 1, 1};
+    if (how == BY_KERNELS)
+        return job_of_kernels(p, pool_threads(p->context));
+    if (how == BY_LOOP || work_of(p) < 2 * least)
         return w;
     w.across = pieces(p->n, COLUMNS);
     w.down = pieces(p->m, ROWS);
-    while (w.down > 1 &&
-           (double)p->m * (double)p->n * (double)p->k / (double)(w.down * w.across) < least)
+    while (w.down > 1 && work_of(p) / (double)(w.down * w.across) < least)
         w.down = (w.down + 1) / 2;
     return w;
 }
