@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "bench.h"
 #include "child.h"
@@ -118,12 +119,22 @@ typedef struct pupil {
     child own, *c; /* c: NULL where it is absent */
 } pupil;
 
+/* Threads of BLAS and OpenMP wait with their eyes open, for some 25 milliseconds after their last
+ * work: on a core that the next trainer needs. */
+static void let_threads_sleep(const struct trainer *t)
+{
+    if (t->threads > 1)
+        nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+}
+
 static double steps(void *state, int repeats)
 {
     pupil *p = state;
     char question[32];
     snprintf(question, sizeof question, "run %d", repeats);
-    return 1e-6 * child_number(p->c, question);
+    double seconds = 1e-6 * child_number(p->c, question);
+    let_threads_sleep(p->trainer);
+    return seconds;
 }
 
 static bool start_program(pupil *p, const char *directory)
