@@ -240,6 +240,12 @@ AD_API ad_status ad_rewind(ad_tape *tape, ad_mark mark);
  * constants. */
 AD_API void ad_pause(ad_tape *tape);
 AD_API void ad_resume(ad_tape *tape);
+/* From here until ad_reset what comes from tensors is recorded without being computed, and takes no
+ * memory for its values: for a tape that will be captured or compiled, and not looked at. Who does
+ * look - at a value, by a comparison, a backward pass - has all of it computed then, at once, at
+ * the values that leaves have by then; what cannot be computed (an index out of range) is an error
+ * then. A context that checks for NaN computes everything as it is recorded. */
+AD_API void ad_defer(ad_tape *tape);
 /* Names a layer or phase: nodes recorded until the matching pop carry the path of open scopes. */
 AD_API void ad_scope_push(ad_tape *tape, const char *name);
 AD_API void ad_scope_pop(ad_tape *tape);

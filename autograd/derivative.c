@@ -56,7 +56,7 @@ ad_status ad_hvp(ad_var y, int n, const ad_var *x, const double *const *v, doubl
     ad_tape *t = tape_of(n, x);
     if (!t)
         return n ? AD_NULL : AD_OK;
-    if (t->status)
+    if (t->status || tape_catch_up(t))
         return t->status;
     size_t bytes = (size_t)n * sizeof(ad_var);
     ad_var *gradients = memory_take(t->context, bytes);

@@ -106,6 +106,9 @@ ad_status ad_replay(ad_tape *t)
     ad_status s = frame_check_borrowed(&t->frame);
     if (!s)
         s = sweep_forward(&t->frame, 0);
+    t->behind = t->behind && s;
     frame_report(t, s, "replay");
     return s;
 }
+
+ad_status tape_catch_up(ad_tape *t) { return t->behind ? ad_replay(t) : t->status; }

@@ -51,7 +51,7 @@ ad_status check_record_at(check *c, bool moved)
                           : ad_input(c->t, array_get(v, 0));
     }
     c->y = c->f(c->x, c->user);
-    if (ad_tape_status(c->t))
+    if (ad_tape_status(c->t) || tape_catch_up(c->t))
         return ad_tape_status(c->t);
     return !c->y.tape ? AD_NULL : c->y.tape != c->t && !is_constant(c->y) ? AD_FOREIGN : AD_OK;
 }

@@ -54,6 +54,7 @@ ad_status ad_node_at(const ad_tape *t, int64_t at, ad_node_info *info)
         return AD_NULL;
     if (!has_node(t, at))
         return AD_BAD_INDEX;
+    tape_catch_up((ad_tape *)(uintptr_t)t);
     uint32_t i = (uint32_t)at;
     const frame *f = &t->frame;
     const node *n = &t->head.nodes[i];
@@ -97,6 +98,7 @@ double ad_node_partial(const ad_tape *t, int64_t at, int k)
     if (!has_node(t, at) || node_op(&t->head.nodes[at]) >= AD_OP_COUNT_ || k < 0 ||
         k >= parent_count(&t->frame, (uint32_t)at))
         return (double)NAN;
+    tape_catch_up((ad_tape *)(uintptr_t)t);
     const node *n = &t->head.nodes[at];
     double x[3] = {0, 0, 0}, d[3];
     for (int j = 0; j < parent_count(&t->frame, (uint32_t)at); j++)

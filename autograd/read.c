@@ -14,10 +14,16 @@ static ad_status value_of(ad_var *a, array *out)
     return s;
 }
 
+static ad_status computed_value_of(ad_var *a, array *out)
+{
+    const ad_status s = value_of(a, out);
+    return s || is_constant(*a) ? s : tape_catch_up(a->tape);
+}
+
 double ad_value(ad_var a)
 {
     array v;
-    if (value_of(&a, &v) || v.size != 1)
+    if (computed_value_of(&a, &v) || v.size != 1)
         return (double)NAN;
     if (!is_constant(a))
         a.tape->head.value_reads++;
@@ -70,7 +76,7 @@ static ad_status read_array(const array *v, double *out)
 ad_status ad_read(ad_var a, double *out)
 {
     array v;
-    ad_status s = value_of(&a, &v);
+    ad_status s = computed_value_of(&a, &v);
     return s ? s : read_array(&v, out);
 }
 
@@ -86,7 +92,7 @@ static ad_tensor *array_to_tensor(ad_var a, const array *v)
 ad_tensor *ad_read_tensor(ad_var a)
 {
     array v;
-    return value_of(&a, &v) ? NULL : array_to_tensor(a, &v);
+    return computed_value_of(&a, &v) ? NULL : array_to_tensor(a, &v);
 }
 
 /* The adjoint of a node as the last pass left it; data NULL: zero. */

@@ -27,6 +27,8 @@ static ad_var record_scalar(ad_tape *t, int op, int n, const ad_var *args, const
 {
     double x[3] = {0, 0, 0};
     uint32_t id[3] = {0, 0, 0};
+    if (t->paused && tape_catch_up(t))
+        return ad_sited_(tape_poison(t), site);
     for (int k = 0; k < n; k++)
         x[k] = is_constant(args[k]) ? args[k].u.constant : t->head.nodes[ids[k]].u.value;
     double y = elementwise_ops[op].value(x);
@@ -174,6 +176,8 @@ bool ad_guard_(int comparison, ad_var a, ad_var b, const char *site)
             return false;
         }
     }
+    if (tape_catch_up(t))
+        return false;
     bool result = comparison_holds((unsigned)comparison, t->head.nodes[id[0]].u.value,
                                    t->head.nodes[id[1]].u.value);
     if (!t->paused && tape_room(t, 1)) {
@@ -298,13 +302,27 @@ static ad_var unrecord(ad_tape *t, block *b, uint32_t i, bool scalar)
     return tape_var(t, i);
 }
 
+/* Computes what has just been put on the tape; what is deferred only learns where a view lies. */
+static ad_status compute(ad_tape *t, block *b)
+{
+    const bool later = t->deferring && !t->paused && !b->op->is_view;
+    if (!b->op->value || later) {
+        t->behind |= later;
+        return AD_OK;
+    }
+    const arena_mark scratch = arena_here(&t->scratch);
+    t->frame.note[0] = 0;
+    const ad_status s = b->op->value(&t->frame, b);
+    arena_rewind(&t->scratch, scratch);
+    return s;
+}
+
 /* puts a block on the tape and computes it */
 static ad_var record_block(call *c, block *b, bool scalar)
 {
     ad_tape *t = c->tape;
-    const block_op *op = b->op;
     char text[SHAPE_TEXT];
-    if (!tape_room(t, 2))
+    if (!tape_room(t, 2) || (t->paused && tape_catch_up(t)))
         return tape_poison(t);
     const char *site = t->rule_site;
     if (scalar)
@@ -314,10 +332,7 @@ static ad_var record_block(call *c, block *b, bool scalar)
         t->head.nodes[i].u.block = b;
     b->node = i;
     frame *f = &t->frame;
-    arena_mark scratch = arena_here(&t->scratch);
-    f->note[0] = 0;
-    ad_status s = op->value ? op->value(f, b) : AD_OK;
-    arena_rewind(&t->scratch, scratch);
+    const ad_status s = compute(t, b);
     if (s) {
         t->head.n = f->n = scalar ? i - 1 : i; /* never seen */
         return call_fail(c, s, "%s",
@@ -398,7 +413,7 @@ ad_var call_scalar_end(call *c, block *b)
     h->nodes[tape_push(c->tape, CODE_HIDDEN, 0, 0, 0, site)].u.block = b;
     b->node = tape_push(c->tape, CODE_SCALAR_BLOCK, 0, 0, 0, site);
     const arena_mark scratch = arena_here(f->scratch);
-    const ad_status s = b->op->value(f, b);
+    const ad_status s = b->op->value(f, b); /* of scalars: not worth deferring */
     arena_rewind(f->scratch, scratch);
     if (!s)
         return tape_var(c->tape, b->node);

@@ -91,6 +91,8 @@ ad_status ad_commit(ad_tape *t)
         return t ? t->status : AD_NULL;
     frame_report(t, frame_check_borrowed(&t->frame), "commit");
     if (!t->status)
+        tape_catch_up(t);
+    if (!t->status)
         frame_report(t, frame_commit(&t->frame, t->n_assigns, t->assign_pages.base), "commit");
     return t->status;
 }

@@ -235,7 +235,7 @@ ad_status ad_jvp(int n, const ad_var *inputs, const double *const *tangents, int
         }
         return AD_OK;
     }
-    if (t->status)
+    if (t->status || tape_catch_up(t))
         return t->status;
     frame *f = &t->frame;
     arena_mark mark = arena_here(&t->scratch);

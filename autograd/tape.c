@@ -342,6 +342,7 @@ void ad_reset(ad_tape *t)
     cut_adjoints(t, 0);
     t->head.swept = 0;
     t->paused = 0;
+    t->deferring = t->behind = false;
     t->head.value_reads = 0;
     t->frame.failed_node = NO_NODE;
     h->next = (uint64_t)h->epoch << 32;
@@ -459,6 +460,12 @@ void ad_resume(ad_tape *t)
     else
         t->paused--;
     tape_sync(t);
+}
+
+void ad_defer(ad_tape *t)
+{
+    if (t && !dead(t))
+        t->deferring = !t->context->check_finite;
 }
 
 void ad_seed(ad_tape *t, uint64_t seed)

@@ -205,6 +205,7 @@ struct ad_tape {
     uint32_t room; /* nodes that fit, with a source site each */
     uint32_t n_epochs, n_scopes, scope, n_assigns, n_marks, n_retained;
     int paused;
+    bool deferring, behind;         /* are tensors computed later; is there something to compute */
     bool kept;                      /* the last sweep left adjoints on all nodes */
     uint32_t swept_top;             /* of nodes below this */
     struct param_entry *params;     /* uthash: parameter -> leaf */
@@ -256,6 +257,8 @@ bool commit_reserve(frame *f, uint32_t n, const assignment *all);
 ad_status var_check(ad_var a, uint32_t *node);
 /* The first real tape among arguments, or NULL. */
 ad_tape *tape_of(int n, const ad_var *args);
+/* Computes what was recorded without being computed; gives the tape's status. */
+ad_status tape_catch_up(ad_tape *t);
 /* borrowed leaves unchanged since they were recorded? */
 ad_status frame_check_borrowed(frame *f);
 const char *op_name(const frame *f, uint32_t node); /* "sin", "matmul", "input" ... */

@@ -112,6 +112,9 @@ static const char *make_step(struct trainer *t)
 {
     static char error[512];
     ad_tape *tape = ad_tape_new(t->context);
+#ifdef HAVE_DEFER
+    ad_defer(tape);
+#endif
     ad_var in[4] = {ad_input_tensor(tape, t->x[0]), ad_input_tensor(tape, t->y[0]),
                     ad_input(tape, 0), ad_input(tape, 0)};
     ad_var params[2 * MAX_LAYERS], gradients[2 * MAX_LAYERS];

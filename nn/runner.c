@@ -65,6 +65,7 @@ ad_status nn_runner_new(nn_runner *runner, const nn_model *model, const nn_batch
     ad_tape *tape = ad_tape_new(model->config.context);
     nn_recording r = {.tape = tape, .batch = batch, .outputs = outputs};
     ad_seed(tape, model->config.seed);
+    ad_defer(tape); /* only the program is run */
     const nn_views *own = &runner->views[batch->number];
     if (!make_views(&runner->views[batch->number], batch, rows) ||
         (batch->twin && !make_views(&runner->views[batch->twin->number], batch->twin, rows)))

@@ -122,6 +122,61 @@ static void every_node_may_have_a_site_of_its_own(void **state)
     }
 }
 
+/* ---- deferring ---- */
+
+static void what_is_deferred_is_computed_when_somebody_looks(void **state)
+{
+    ad_tape *t = *state;
+    ad_var v = ad_input_array(t, AD_F64, 1, three, counting), w[2], total[2];
+    for (int deferred = 0; deferred < 2; deferred++) {
+        if (deferred)
+            ad_defer(t);
+        w[deferred] = ad_slice(ad_mul(ad_exp(v), v), 0, 1, 3, 1);
+        total[deferred] = ad_mul(ad_sum(w[deferred]), 2);
+    }
+    assert_true(t->behind);
+    double want[2], got[2];
+    STATUS(ad_read(w[1], got), AD_OK, t);
+    assert_false(t->behind);
+    STATUS(ad_read(w[0], want), AD_OK, t);
+    EQUAL(got[0], want[0]);
+    EQUAL(got[1], want[1]);
+    EQUAL(ad_value(total[1]), ad_value(total[0]));
+}
+
+static void deferred_values_serve_comparisons_pauses_and_gradients(void **state)
+{
+    ad_tape *t = *state;
+    double g[3];
+    ad_var v = ad_input_array(t, AD_F64, 1, three, counting);
+    ad_defer(t);
+    ad_var y = ad_sum(ad_square(v)); /* 14 */
+    assert_true(ad_gt(y, 13));
+    ad_var more = ad_add(y, ad_sum(v));
+    ad_pause(t);
+    ad_var constant = ad_mul(more, 2);
+    ad_resume(t);
+    EQUAL(ad_value(constant), 40);
+    STATUS(ad_backward(ad_add(y, ad_mean(v))), AD_OK, t);
+    STATUS(ad_grad_read(v, g), AD_OK, t);
+    CLOSE(g[2], 6 + 1. / 3);
+    STATUS(ad_replay(t), AD_OK, t);
+    ad_reset(t);
+    assert_false(t->deferring);
+}
+
+static void what_cannot_be_computed_is_an_error_when_it_is_due(void **state)
+{
+    ad_tape *t = *state;
+    ad_var z = ad_input_array(t, AD_F64, 2, (int64_t[]){1, 3}, counting);
+    ad_tensor *class = ad_tensor_from(NULL, AD_I32, 1, (int64_t[]){1}, (int32_t[]){7});
+    ad_defer(t);
+    ad_var y = ad_sum(ad_softmax_cross_entropy(z, ad_constant_tensor(t, class)));
+    STATUS(ad_tape_status(t), AD_OK, t);
+    assert_int_equal(ad_backward(y), AD_BAD_INDEX);
+    ad_tensor_free(class);
+}
+
 /* ---- backward ---- */
 
 static void backward_twice_gives_the_same(void **state)
@@ -1370,6 +1425,9 @@ int main(void)
         T(a_tape_grows_to_ten_million_nodes_without_moving_them),
         T(a_full_tape_is_an_error),
         T(every_node_may_have_a_site_of_its_own),
+        T(what_is_deferred_is_computed_when_somebody_looks),
+        T(deferred_values_serve_comparisons_pauses_and_gradients),
+        T(what_cannot_be_computed_is_an_error_when_it_is_due),
         T(backward_twice_gives_the_same),
         T(backward_add_adds),
         T(backward_keep_keeps_every_adjoint_and_leaves_no_trace),
