@@ -13,6 +13,7 @@
  * 0 gets zeros, whatever is in it. Magnitudes are |g| |J|, but see block_norm.c. */
 #define AD_PLAIN
 #include "block_reduce.h"
+#include "block_sum.h"
 #include <stdlib.h>
 
 /* ---- rows ---- */
@@ -219,11 +220,18 @@ ad_var reduce_call(const reduction *to, ad_var a, int n, const int *axes, bool k
 
 /* sum_*: one row. columns_*: `width` of them beside one another, up to MOST_COLUMNS. */
 enum { MOST_COLUMNS = 256 };
+
+/* how many of n elements, more than HALVED, are the first half of a sum */
+static int64_t first_half(int64_t n)
+{
+    return n > SUM_TILE ? (n / 2 + SUM_TILE - 1) / SUM_TILE * SUM_TILE : n / 16 * 8;
+}
+
 #define SUMS(T, name)                                                                              \
     static double sum_##name(int64_t n, const T *x, int64_t step)                                  \
     {                                                                                              \
         if (n > HALVED) {                                                                          \
-            int64_t half = n / 16 * 8;                                                             \
+            int64_t half = first_half(n);                                                          \
             return sum_##name(half, x, step) + sum_##name(n - half, x + half * step, step);        \
         }                                                                                          \
         double sum[8] = {0};                                                                       \
@@ -441,6 +449,33 @@ static const reduction mean_reduction = {{.name = "mean",
 
 REDUCTION(sum)
 REDUCTION(mean)
+
+/* ---- by tiles ---- */
+
+bool is_total(const block *b)
+{
+    if (b->op != &sum_reduction.op && b->op != &mean_reduction.op)
+        return false;
+    return b->out.size == 1;
+}
+
+double tile_sum(ad_dtype dtype, int64_t n, const void *x)
+{
+    return dtype == AD_F64 ? sum_f64(n, x, 1) : sum_f32(n, x, 1);
+}
+
+static double sum_of_tiles(int64_t n, const double *parts)
+{
+    if (n <= SUM_TILE)
+        return *parts;
+    const int64_t half = first_half(n);
+    return sum_of_tiles(half, parts) + sum_of_tiles(n - half, parts + half / SUM_TILE);
+}
+
+double total_of_tiles(const block *b, int64_t n, const double *parts)
+{
+    return sum_of_tiles(n, parts) / (b->op == &mean_reduction.op ? (double)n : 1);
+}
 
 /* ---- prod ---- */
 

@@ -135,11 +135,15 @@ static void put_node(steps *s, uint32_t i)
     const planner *q = s->q;
     const block *b = block_at(q->nodes, i);
     const bool product = b && is_product(b) && (q->passes & PASS_ONCE);
-    bool joins = s->n && !s->last.pass && !s->last.product && !product && s->last.to <= i;
+    const summed *sum = q->marks[i] & MARK_SUMMED ? plan_sum(q->plan, i) : NULL;
+    const bool alone = product || sum;
+    bool joins =
+        s->n && !s->last.pass && !s->last.product && !s->last.sum && !alone && s->last.to <= i;
     for (uint32_t k = joins ? s->last.to : i; joins && k < i; k++)
         joins = does_nothing(q, k);
     s->n -= joins;
-    put(s, (plan_step){.from = joins ? s->last.from : i, .to = i + 1, .product = product});
+    put(s,
+        (plan_step){.from = joins ? s->last.from : i, .to = i + 1, .product = product, .sum = sum});
 }
 
 static void put_once(steps *s)
@@ -156,7 +160,7 @@ static void put_every(steps *s)
     for (uint32_t k = 0; k < q->n_order; k++) {
         const uint32_t i = q->order[k];
         if (q->group[i] != NO_NODE)
-            put(s, (plan_step){i, i + 1, q->passes_of + q->group[i], false});
+            put(s, (plan_step){i, i + 1, q->passes_of + q->group[i], false, NULL});
         else if (!node_once(q, i) && !node_idle(q, i))
             put_node(s, i);
     }
@@ -214,7 +218,7 @@ static bool planner_memory(planner *q)
 /* Runs the parts, each with temporary memory of its own. */
 static bool run_parts(planner *q)
 {
-    static bool (*const parts[])(planner * q) = {plan_groups, plan_order,  plan_states,
+    static bool (*const parts[])(planner * q) = {plan_groups, plan_sums,   plan_order, plan_states,
                                                  plan_places, plan_passes, plan_steps};
     arena_mark mark = arena_here(&q->temporary);
     if (!plan_common(q))

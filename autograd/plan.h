@@ -17,16 +17,24 @@ enum {
     PASS_REUSE = 8,     /* buffers that nobody reads any more are used again */
     PASS_COMPOUND = 16, /* expressions that are known as one loop */
     PASS_COMMON = 32,   /* what is computed twice is computed once */
-    PASS_ALL = 63
+    PASS_SUM = 64,      /* sums and means by the pass that computes their elements */
+    PASS_ALL = 127
 };
+
+typedef struct summed { /* a sum that a pass takes; where the sums of its tiles are */
+    uint32_t node;
+    size_t parts;
+} summed;
 
 /* Elementwise nodes over one shape, computed tile by tile. Operands and results are lanes: first
  * the operands, then the results that are kept, then scratch of one tile. */
 typedef struct fused_op {
-    uint16_t code; /* row of ops.def, or AD_OP_COUNT_ and more: of compounds.def */
+    uint16_t code; /* row of ops.def, or AD_OP_COUNT_ and more: of compounds.def; FUSED_SUM */
     uint8_t n_vectors, n_scalars, n_results;
     uint16_t x[COMPOUND_VECTORS + COMPOUND_SCALARS], y[COMPOUND_RESULTS]; /* lanes */
+    const summed *sum;
 } fused_op;
+enum { FUSED_SUM = AD_OP_COUNT_ + COMPOUNDS };
 
 typedef struct fused_store { /* after each tile: what was read must be read before it is written */
     uint16_t from, to;
@@ -34,23 +42,28 @@ typedef struct fused_store { /* after each tile: what was read must be read befo
 
 typedef struct fused {
     uint32_t n_ops, n_in, n_out, n_slots, n_stores;
+    uint32_t like;   /* a node of the shape */
     uint32_t *nodes; /* of the lanes but scratch */
     fused_op *ops;
     fused_store *stores;
 } fused;
 
-typedef struct plan_step { /* nodes from..to-1 one after the other, or a pass, or one product */
+typedef struct plan_step { /* nodes from..to-1 one after the other, or a pass, or one product, or
+                              what is left of one sum */
     uint32_t from, to;
     const fused *pass;
     bool product;
+    const summed *sum;
 } plan_step;
 
 typedef struct plan {
     plan_step *once, *steps; /* `once` when memory is bound, `steps` in every run */
-    uint32_t n_once, n_steps, n_fused, n_products, n_writes, n_commits;
+    uint32_t n_once, n_steps, n_fused, n_products, n_sums, n_writes, n_commits;
     uint32_t first_write; /* the first step that changes a state */
     size_t *place;        /* of each node's buffer in the pool; NO_PLACE */
     size_t pool, slots;   /* bytes: of the pool, and of the scratch of the largest pass */
+    summed *sums;         /* by node */
+    size_t parts;         /* sums of tiles, of all */
     assignment *writes;   /* values computed in the memory of their states */
     assignment *commits;  /* values copied there after the run */
 } plan;
@@ -84,6 +97,7 @@ typedef struct bound { /* a pass over the arrays of a workspace */
     uint32_t *busy, n_busy; /* lanes that are brought into buffers */
     bool is_single;         /* one tile is all there is */
     double *scalars;        /* the values of lanes that are numbers */
+    double *parts;          /* sums of tiles */
 } bound;
 
 /* Memory for a pass; scratch is shared by all passes of a workspace. NULL: out of memory. */
@@ -92,9 +106,19 @@ void bound_arrays(bound *b, const frame *f, char *scratch);
 void bound_run(bound *b);
 size_t bound_scratch(const fused *pass); /* bytes */
 
+const summed *plan_sum(const plan *p, uint32_t i); /* that of node i, which is one */
+void sum_run(frame *f, const summed *s, const double *parts);
+
 /* ---- among the parts of the planner ---- */
 
-enum { MARK_FIXED = 1, MARK_KEPT = 2, MARK_FUSABLE = 4, MARK_FALLIBLE = 8, MARK_DEAD = 16 };
+enum {
+    MARK_FIXED = 1,
+    MARK_KEPT = 2,
+    MARK_FUSABLE = 4,
+    MARK_FALLIBLE = 8,
+    MARK_DEAD = 16,
+    MARK_SUMMED = 32
+};
 
 typedef struct planner {
     struct ad_program *p;
@@ -145,10 +169,17 @@ bool node_once(const planner *q, uint32_t i);
 bool same_lines(const planner *q, uint32_t a, uint32_t b); /* dtype and shape */
 bool plan_common(planner *q);                              /* plan_common.c */
 bool plan_groups(planner *q);                              /* plan_fuse.c */
+bool plan_sums(planner *q);                                /* plan_sum.c */
 bool plan_order(planner *q);                               /* plan_order.c */
 bool plan_states(planner *q);                              /* plan_place.c */
 bool plan_places(planner *q);
-enum { PASS_NODES = 128 };    /* at most: their scratch must stay in cache */
+/* at most: their scratch must stay in cache */
+enum { PASS_NODES = 128, PASS_SUMS = 8 };
+/* Is node i, a reader of a member of group g, a part of its pass? */
+static inline bool reads_inside(const planner *q, uint32_t i, uint32_t g)
+{
+    return q->group[i] == g || (q->marks[i] & MARK_SUMMED);
+}
 bool plan_passes(planner *q); /* plan_pass.c */
 
 #endif

@@ -17,6 +17,7 @@ typedef struct work { /* what is to be one loop */
     uint32_t results[COMPOUND_RESULTS], operands[COMPOUND_VECTORS + COMPOUND_SCALARS];
     uint8_t n_results, n_vectors, n_scalars;
     int compound; /* -1: the node alone */
+    bool sum; /* of the operand: the node it stands for is the first result, which has no lane */
 } work;
 
 typedef struct build {
@@ -36,7 +37,7 @@ static bool stays_inside(const planner *q, uint32_t i)
     if (q->marks[i] & MARK_KEPT)
         return false;
     for (uint32_t k = q->first[i]; k < q->first[i + 1]; k++)
-        if (q->group[q->users[k]] != q->group[i])
+        if (!reads_inside(q, q->users[k], q->group[i]))
             return false;
     return true;
 }
@@ -183,6 +184,18 @@ static void find_works(build *b)
     b->to->n_ops = n;
 }
 
+/* Last of all, so that what is summed has been computed. */
+static void add_sums(build *b)
+{
+    const planner *q = b->q;
+    for (uint32_t k = 0; k < q->plan->n_sums; k++) {
+        const uint32_t i = q->plan->sums[k].node, of = block_at(q->nodes, i)->args[0];
+        if (q->group[of] == b->g)
+            b->works[b->to->n_ops++] = (work){
+                .operands = {of}, .results = {i}, .n_vectors = 1, .compound = -1, .sum = true};
+    }
+}
+
 /* ---- lanes ---- */
 
 static uint32_t n_operands(const work *w) { return (uint32_t)w->n_vectors + w->n_scalars; }
@@ -255,10 +268,12 @@ static void place_results(build *b)
     uint16_t out = (uint16_t)b->to->n_in;
     for (uint32_t m = 0; m < b->to->n_ops; m++) {
         const work *w = &b->works[m];
-        const block *alone = b->q->nodes[w->results[0]].u.block;
+        const block *alone = block_at(b->q->nodes, w->results[0]);
         fused_op *o = &b->to->ops[m];
-        *o = (fused_op){.code =
-                            (uint16_t)(w->compound < 0 ? alone->code : AD_OP_COUNT_ + w->compound),
+        *o = (fused_op){.code = (uint16_t)(w->sum            ? FUSED_SUM
+                                           : w->compound < 0 ? alone->code
+                                                             : AD_OP_COUNT_ + w->compound),
+                        .sum = w->sum ? plan_sum(b->q->plan, w->results[0]) : NULL,
                         .n_vectors = w->n_vectors,
                         .n_scalars = w->n_scalars,
                         .n_results = w->n_results};
@@ -284,6 +299,8 @@ static bool build_pass(build *b)
     arena *memory = &b->q->p->memory;
     fused *to = b->to;
     find_works(b);
+    add_sums(b);
+    to->like = b->members[0];
     const size_t n = to->n_ops;
     to->ops = arena_take(memory, n * sizeof *to->ops);
     to->nodes = arena_take(memory, n * NODES_OF_WORK * sizeof *to->nodes);
@@ -319,7 +336,7 @@ bool plan_passes(planner *q)
 {
     uint32_t *members, *starts;
     build b = {.q = q,
-               .works = arena_take(&q->temporary, PASS_NODES * sizeof *b.works),
+               .works = arena_take(&q->temporary, (PASS_NODES + PASS_SUMS) * sizeof *b.works),
                .taken = arena_zeros(&q->temporary, (size_t)q->n + 1),
                .lane = arena_take(&q->temporary, ((size_t)q->n + 1) * sizeof *b.lane),
                .last = arena_zeros(&q->temporary, ((size_t)q->n + 1) * sizeof *b.last),

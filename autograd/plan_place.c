@@ -156,7 +156,7 @@ static bool has_buffer(const planner *q, uint32_t i)
     if (q->group[i] == NO_NODE || (q->marks[i] & MARK_KEPT))
         return true;
     for (uint32_t k = q->first[i]; k < q->first[i + 1]; k++)
-        if (q->group[q->users[k]] != q->group[i])
+        if (!reads_inside(q, q->users[k], q->group[i]))
             return true;
     return false;
 }

@@ -17,7 +17,8 @@ bool plan_workspace(ad_workspace *w)
     w->at = arena_zeros(&w->memory, (p->n_params + 1) * sizeof *w->at);
     w->memory_at = arena_zeros(&w->memory, (p->n_params + 1) * sizeof *w->memory_at);
     w->slots = arena_take(&w->memory, q->slots);
-    if (!next || !w->products || !w->at || !w->memory_at || !w->slots ||
+    w->parts = arena_take(&w->memory, q->parts * sizeof *w->parts);
+    if (!next || !w->parts || !w->products || !w->at || !w->memory_at || !w->slots ||
         !commit_reserve(&w->frame, q->n_commits, q->commits))
         return false;
     for (uint32_t k = 0; k < q->n_steps; k++) {
@@ -109,8 +110,8 @@ static ad_status rehearse(ad_workspace *w)
     for (uint32_t k = 0; !s && k < q->n_steps && !w->rehearsed; k++) {
         const plan_step *at = &q->steps[k];
         const bool lies = at->product && product++->c;
-        for (uint32_t i = at->from; k > q->first_write && !at->pass && !lies && !s && i < at->to;
-             i++)
+        for (uint32_t i = at->from;
+             k > q->first_write && !at->pass && !at->sum && !lies && !s && i < at->to; i++)
             if (block_at(w->frame.nodes, i))
                 s = sweep_range(&w->frame, i, i + 1);
     }
@@ -133,10 +134,11 @@ static void bind_steps(ad_workspace *w)
     bound *pass = w->passes;
     bound_product *product = w->products;
     for (const plan_step *at = q->steps, *end = at + q->n_steps; at < end; at++)
-        if (at->pass)
+        if (at->pass) {
+            pass->parts = w->parts;
             bound_arrays(pass++, &w->frame, w->slots);
-        else if (at->product &&
-                 !product_bind(&w->frame, block_at(w->frame.nodes, at->from), product++))
+        } else if (at->product &&
+                   !product_bind(&w->frame, block_at(w->frame.nodes, at->from), product++))
             product[-1].c = NULL;
 }
 
@@ -175,6 +177,8 @@ static ad_status run_plan(ad_workspace *w)
             bound_run(pass++);
         else if (at->product && product++->c)
             product_run(product - 1);
+        else if (at->sum)
+            sum_run(&w->frame, at->sum, w->parts);
         else
             s = sweep_range(&w->frame, at->from, at->to);
     return s;

@@ -6,13 +6,14 @@
  * results. An operand that does not lie so is brought into a buffer: a number or a short row once
  * for many tiles, anything else tile by tile. */
 #define AD_PLAIN
+#include "block_sum.h"
 #include "pool.h"
 #include "program.h"
 #include <string.h>
 
 /* elements of a tile, where its values have to stay in cache from loop to loop, and where there is
  * but one loop; bytes, so that buffers do not meet in the cache */
-enum { TILE = 512, LONG_TILE = 1 << 14, SKEW = 64 };
+enum { TILE = SUM_TILE, LONG_TILE = 1 << 14, SKEW = 64 };
 
 static inline size_t size_of(ad_dtype dtype)
 {
@@ -164,11 +165,14 @@ static void run_compound(const bound *b, const fused_op *op, int64_t m, void *co
     b->kernels->compounds[op->code - AD_OP_COUNT_][b->dtype](m, v, s, y);
 }
 
-static void run_ops(const bound *b, int64_t m, void *const *at)
+/* m elements, tile number `tile` of a pass that takes sums */
+static void run_ops(const bound *b, int64_t tile, int64_t m, void *const *at)
 {
     const fused *p = b->pass;
     for (const fused_op *op = p->ops, *end = op + p->n_ops; op < end; op++)
-        if (op->code >= AD_OP_COUNT_)
+        if (op->code == FUSED_SUM)
+            b->parts[op->sum->parts + (size_t)tile] = tile_sum(b->dtype, m, at[op->x[0]]);
+        else if (op->code >= AD_OP_COUNT_)
             run_compound(b, op, m, at);
         else
             kernels_map(b->kernels, op->code, b->dtype, m, at[op->x[0]],
@@ -192,7 +196,7 @@ static void run_tile(const bound *b, void **at, int64_t r, int64_t rows, int64_t
     }
     for (uint32_t k = n_in; k < n; k++)
         at[k] = (void *)(uintptr_t)element(&b->lanes[k], r * b->shape[b->rank - 1] + c);
-    run_ops(b, rows * count, at);
+    run_ops(b, c / TILE, rows * count, at);
 }
 
 /* Tiles from..to-1 of a panel, by rows. */
@@ -277,7 +281,7 @@ void bound_arrays(bound *b, const frame *f, char *scratch)
     const fused *p = b->pass;
     const uint32_t n = p->n_in + p->n_out;
     const size_t bytes = stretch(b);
-    const array y = frame_array(f, p->nodes[p->n_in]);
+    const array y = frame_array(f, p->like);
     b->context = f->context;
     b->kernels = kernels_of(f->context);
     b->rank = y.rank;
@@ -323,7 +327,7 @@ static void run_single(bound *b)
         else
             gather(&b->lanes[k], b->lanes[k].data, rows, count, b->at[k]);
     }
-    run_ops(b, rows * count, b->at);
+    run_ops(b, 0, rows * count, b->at);
 }
 
 /* Moves all lanes on to the next panel; false: that was the last. */

@@ -36,6 +36,7 @@ struct ad_workspace {
     const ad_tensor **at;    /* parameters when memory was bound */
     const void **memory_at;
     char *pool, *slots;
+    double *parts; /* sums of tiles */
     bool bound,
         rehearsed; /* is memory bound; is there scratch memory for all that follows a write */
     bool plain;    /* the plan does not hold for the tensors bound: back to node after node */

@@ -241,8 +241,11 @@ static void print_pass(FILE *to, const ad_program *p, const fused *pass)
                 : k == pass->n_in ? ", writes "
                                   : " ",
                 pass->nodes[k]);
+    for (uint32_t k = 0, n = 0; k < pass->n_ops; k++)
+        if (pass->ops[k].code == FUSED_SUM)
+            fprintf(to, "%s%u", n++ ? " " : ", sums for ", pass->ops[k].sum->node);
     char text[SHAPE_TEXT];
-    const array y = frame_array(&p->frame, pass->nodes[pass->n_in]);
+    const array y = frame_array(&p->frame, pass->like);
     fprintf(to, "  %s\n", shape_text(text, y.rank, y.shape));
 }
 

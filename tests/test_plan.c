@@ -536,6 +536,52 @@ static void what_is_written_twice_is_computed_once(void **state)
     ad_tape_free(t);
 }
 
+/* Sum and mean of what a pass computes, and its gradient; gives how many sums the pass takes. */
+static uint32_t total_of_chain(int64_t n, ad_dtype dtype, unsigned passes,
+                               const ad_context *context, double out[3])
+{
+    ad_tape *t = ad_tape_new(context);
+    double *values = calloc((size_t)n, sizeof *values);
+    for (int64_t i = 0; values && i < n; i++)
+        values[i] = (double)((i * 7919) % 1009) / 500 - 1;
+    ad_tensor *v = ad_tensor_new(NULL, AD_F64, 1, &n);
+    memcpy(ad_tensor_data(v), values, (size_t)n * sizeof *values);
+    ad_var x = ad_input_tensor(t, v), like = dtype == AD_F64 ? x : ad_cast(x, dtype);
+    ad_var y[3] = {ad_sum(ad_tanh(like)), ad_mean(ad_exp(ad_mul(like, like))), {0}};
+    ad_gradients(y[0], 1, &x, &y[2]);
+    y[2] = ad_sum(y[2]);
+    ad_program *p = program_capture(t, 1, &x, 3, y, AD_VALUES, passes);
+    ad_workspace *w = ad_workspace_new(p);
+    assert_int_equal(ad_run(w, NULL, out), AD_OK);
+    const uint32_t sums = p->plan ? p->plan->n_sums : 0;
+    ad_workspace_free(w);
+    ad_program_free(p);
+    ad_tensor_free(v);
+    ad_tape_free(t);
+    free(values);
+    return sums;
+}
+
+static void sums_are_taken_where_their_elements_are_computed(void **state)
+{
+    (void)state;
+    static const int64_t sizes[] = {1, 8, 255, 257, 512, 513, 1025, 4000, 66000, 200000};
+    ad_context *context = ad_context_new(&(ad_context_config){.threads = 3});
+    for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++)
+        for (int dtype = AD_F64; dtype <= AD_F32; dtype++) {
+            double with[3], without[3], threads[3];
+            const uint32_t sums =
+                dtype == AD_F64 ? 3 : 2; /* what a cast gives is summed by itself */
+            assert_int_equal(total_of_chain(sizes[k], (ad_dtype)dtype, PASS_ALL, NULL, with), sums);
+            assert_int_equal(
+                total_of_chain(sizes[k], (ad_dtype)dtype, PASS_ALL & ~PASS_SUM, NULL, without), 0);
+            total_of_chain(sizes[k], (ad_dtype)dtype, PASS_ALL, context, threads);
+            assert_memory_equal(with, without, sizeof with);
+            assert_memory_equal(with, threads, sizeof with);
+        }
+    ad_context_free(context);
+}
+
 /* The updates of nn, with and without what their settings add, as loops over memory. */
 static void updates_of_optimizers_are_one_loop(void **state)
 {
@@ -745,6 +791,7 @@ int main(void)
         cmocka_unit_test(what_is_written_twice_is_computed_once),
         cmocka_unit_test(updates_of_optimizers_are_one_loop),
         cmocka_unit_test(programs_that_are_watched_or_swept_back_have_no_plan),
+        cmocka_unit_test(sums_are_taken_where_their_elements_are_computed),
         cmocka_unit_test(every_compound_is_found_and_gives_the_same_bits),
         cmocka_unit_test(a_run_that_lacks_memory_changes_no_state),
         cmocka_unit_test(tensors_that_a_plan_does_not_fit_give_the_same_bits),
