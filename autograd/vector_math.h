@@ -90,16 +90,18 @@ VM_INLINE double vm_expm1_reduced(double r, bool full)
                           2.4801506043689112e-05, 2.7625791216345794e-07) +
                     r * VM_P5(z, 0.16666666666666594, 0.008333333333387006, 0.00019841269723632632,
                               2.755740393369336e-06, 2.505481892484913e-08));
-    return r + z * (VM_P3(z, 0.5000000042487396, 0.04166636522460281, 0.0013940389359215566) +
-                    r * VM_P3(z, 0.16666666381430384, 0.00833338727284846, 0.00019846929316288717));
+    return r + z * ((0.5000000042487396 + r * 0.16666666381430384) +
+                    z * ((0.04166636522460281 + r * 0.00833338727284846) +
+                         z * (0.0013940389359215566 + r * 0.00019846929316288717)));
 }
 
 /* x - tail = k ln 2 + r; gives r */
-VM_INLINE double vm_exp_reduce(double x, double tail, double *k_rounded)
+VM_INLINE double vm_exp_reduce(double x, double tail, bool full, double *k_rounded)
 {
     const double k = x * 1.4426950408889634074 + VM_ROUND, n = k - VM_ROUND;
     *k_rounded = k;
-    return (x - n * 0x1.62e42feep-1) - (n * 0x1.a39ef35793c76p-33 + tail);
+    return full ? (x - n * 0x1.62e42feep-1) - (n * 0x1.a39ef35793c76p-33 + tail)
+                : (x - n * .69314718055994530942) - tail;
 }
 
 /* y 2^k for any k that makes sense, rounded once: by two factors */
@@ -114,7 +116,7 @@ VM_INLINE double vm_exp_tail(double x, double tail, bool full)
 {
     double k;
     x = full ? vm_within(x, -746, 710) : vm_within(x, -110, 90);
-    const double r = vm_exp_reduce(x, tail, &k), y = 1 + vm_expm1_reduced(r, full);
+    const double r = vm_exp_reduce(x, tail, full, &k), y = 1 + vm_expm1_reduced(r, full);
     return full ? vm_scale(y, k) : y * vm_power(k);
 }
 
@@ -132,7 +134,7 @@ VM_INLINE double vm_exp2_any(double x, bool full)
 VM_INLINE double vm_expm1_quarter(double x, bool full)
 {
     double k;
-    const double p = vm_expm1_reduced(vm_exp_reduce(x, 0, &k), full), s = vm_power(k - 2);
+    const double p = vm_expm1_reduced(vm_exp_reduce(x, 0, full, &k), full), s = vm_power(k - 2);
     return s * p + (s - .25);
 }
 
@@ -151,7 +153,7 @@ VM_INLINE double vm_sinh_any(double x, bool full)
 VM_INLINE double vm_cosh_any(double x, bool full)
 {
     double k;
-    const double r = vm_exp_reduce(vm_within(fabs(x), 0, 710.6), 0, &k);
+    const double r = vm_exp_reduce(vm_within(fabs(x), 0, 710.6), 0, full, &k);
     const double q = (1 + vm_expm1_reduced(r, full)) * vm_power(k - 2); /* e^|x| / 4 */
     return 2 * q + .125 / q;
 }
@@ -159,7 +161,8 @@ VM_INLINE double vm_cosh_any(double x, bool full)
 VM_INLINE double vm_tanh_any(double x, bool full)
 {
     const double m = 4 * vm_expm1_quarter(vm_within(-2 * fabs(x), -50, 0), full);
-    return fabs(x) < 0x1p-54 ? x : copysign(m / (m + 2), x);
+    const double y = copysign(m / (m + 2), x);
+    return full && fabs(x) < 0x1p-54 ? x : y;
 }
 
 /* ---- logarithms: x = 2^k (1 + f), 1 + f within a factor of sqrt 2 of 1 ---- */
