@@ -14,6 +14,7 @@
 #define AD_PLAIN
 #include "block_reduce.h"
 #include "block_sum.h"
+#include "chain_kernels.h"
 #include <stdlib.h>
 
 /* ---- rows ---- */
@@ -235,12 +236,9 @@ static int64_t first_half(int64_t n)
             return sum_##name(half, x, step) + sum_##name(n - half, x + half * step, step);        \
         }                                                                                          \
         double sum[8] = {0};                                                                       \
-        int64_t i = 0;                                                                             \
         if (step == 1)                                                                             \
-            for (; i + 8 <= n; i += 8)                                                             \
-                for (int j = 0; j < 8; j++)                                                        \
-                    sum[j] += (double)x[i + j];                                                    \
-        for (; i < n; i++)                                                                         \
+            chain_add_##name(n, x, sum);                                                           \
+        for (int64_t i = 0; step != 1 && i < n; i++)                                               \
             sum[i % 8] += (double)x[i * step];                                                     \
         return ((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7]));  \
     }                                                                                              \

@@ -84,6 +84,23 @@ EVERY_PROCESSOR void chain_dot(int64_t n, const double *restrict x, const double
     memcpy(total, t, sizeof t);
 }
 
+#define ADD(name, T)                                                                               \
+    EVERY_PROCESSOR void name(int64_t n, const T *restrict x, double *restrict total)              \
+    {                                                                                              \
+        double t[8];                                                                               \
+        int64_t k = 0;                                                                             \
+        memcpy(t, total, sizeof t);                                                                \
+        for (; k + 8 <= n; k += 8)                                                                 \
+            for (int j = 0; j < 8; j++)                                                            \
+                t[j] += (double)x[k + j];                                                          \
+        for (; k < n; k++)                                                                         \
+            t[k & 7] += (double)x[k];                                                              \
+        memcpy(total, t, sizeof t);                                                                \
+    }
+ADD(chain_add_f64, double)
+ADD(chain_add_f32, float)
+#undef ADD
+
 EVERY_PROCESSOR void chain_axpy(int64_t n, double g, const double *restrict x, double *restrict y)
 {
     for (int64_t k = 0; k < n; k++)

@@ -12,6 +12,9 @@ void chain_values(int64_t n, const node *from, double *out);
 void chain_gather(int64_t n, const node *nodes, const uint32_t *ids, double *out);
 /* total[8] += x y, eight running totals */
 void chain_dot(int64_t n, const double *x, const double *y, double *total);
+/* the same of x alone */
+void chain_add_f64(int64_t n, const double *x, double *total);
+void chain_add_f32(int64_t n, const float *x, double *total);
 /* y += g x; y of the nodes by number */
 void chain_axpy(int64_t n, double g, const double *x, double *y);
 void chain_scatter(int64_t n, double g, const double *x, const uint32_t *ids, double *y);
