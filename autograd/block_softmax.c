@@ -9,6 +9,7 @@
 #define AD_PLAIN
 #include "block_lines.h"
 #include "block_view.h"
+#include "kernels.h"
 
 #define REAL    double
 #define NAME(x) x##_f64
@@ -27,31 +28,74 @@
 
 /* ---- softmax and log_softmax ---- */
 
+/* One part of the softmax of all lines of the array x. */
+static void softmax_begin_lines(const lines *l, const array *x, void *y, double *most)
+{
+    for (int64_t i = 0; i < l->count; i++) {
+        const int64_t at = line_at(l, i);
+        const double m =
+            x->dtype == AD_F64
+                ? softmax_begin_f64(l->n, l->step, (const double *)x->data + at, (double *)y + at)
+                : (double)softmax_begin_f32(l->n, l->step, (const float *)x->data + at,
+                                            (float *)y + at);
+        if (most)
+            most[i] = m;
+    }
+}
+
+static void softmax_end_lines(const lines *l, ad_dtype dtype, void *y, double *rest)
+{
+    for (int64_t i = 0; i < l->count; i++) {
+        const int64_t at = line_at(l, i);
+        const double r = dtype == AD_F64 ? softmax_end_f64(l->n, l->step, (double *)y + at)
+                                         : softmax_end_f32(l->n, l->step, (float *)y + at);
+        if (rest)
+            rest[i] = r;
+    }
+}
+
+/* y <- softmax of x along the lines, each with its largest element and the logarithm of the sum of
+ * e^(x - most), where these are wanted */
+static ad_status softmax_lines(frame *f, const lines *l, const array *x, void *y, double *most,
+                               double *rest)
+{
+    const array below = scratch_array(f, x->dtype, x->rank, x->shape);
+    if (!below.data)
+        return AD_NO_MEMORY;
+    softmax_begin_lines(l, x, below.data, most);
+    kernels_map(kernels_of(f->context), AD_OP_exp, x->dtype, x->size, below.data, NULL, NULL, y);
+    softmax_end_lines(l, x->dtype, y, rest);
+    return AD_OK;
+}
+
+static void log_softmax_lines(const lines *l, const array *x, const array *y)
+{
+    for (int64_t i = 0; i < l->count; i++) {
+        const int64_t at = line_at(l, i);
+        if (y->dtype == AD_F64)
+            log_softmax_f64(l->n, l->step, (double *)x->data + at, (double *)y->data + at);
+        else
+            log_softmax_f32(l->n, l->step, (float *)x->data + at, (float *)y->data + at);
+    }
+}
+
 static ad_status line_value(frame *f, block *b, bool logarithm)
 {
     array a = block_arg(f, b, 0), y = b->out;
+    ad_status status = AD_OK;
     if (y.size == 0)
         return AD_OK;
     arena_mark mark = arena_here(f->scratch);
     array x = scratch_contiguous(f, &a, y.dtype);
     if (!x.data)
         return AD_NO_MEMORY;
-    lines l = lines_of(&y, axis_of(b));
-    for (int64_t i = 0; i < l.count; i++) {
-        int64_t at = line_at(&l, i);
-        double most;
-        float mostf;
-        if (y.dtype == AD_F64 && logarithm)
-            log_softmax_f64(l.n, l.step, (double *)x.data + at, (double *)y.data + at);
-        else if (y.dtype == AD_F64)
-            softmax_f64(l.n, l.step, (double *)x.data + at, (double *)y.data + at, &most);
-        else if (logarithm)
-            log_softmax_f32(l.n, l.step, (float *)x.data + at, (float *)y.data + at);
-        else
-            softmax_f32(l.n, l.step, (float *)x.data + at, (float *)y.data + at, &mostf);
-    }
+    const lines l = lines_of(&y, axis_of(b));
+    if (logarithm)
+        log_softmax_lines(&l, &x, &y);
+    else
+        status = softmax_lines(f, &l, &x, y.data, NULL, NULL);
     arena_rewind(f->scratch, mark);
-    return AD_OK;
+    return status;
 }
 
 static ad_status line_adjoint(frame *f, block *b, const array *g, bool logarithm)
@@ -241,21 +285,17 @@ static ad_status entropy_value(frame *f, block *b)
     ad_status status = !e.ok ? AD_NO_MEMORY : e.classes ? check_classes(f, &e.y, e.n) : AD_OK;
     entropy_saved s = saved_of(b, e.rows);
     array losses = b->out;
+    const lines l = lines_of(&e.z, 1);
+    if (!status && e.z.size)
+        status = softmax_lines(f, &l, &e.z, s.p, s.most, s.rest);
     for (int64_t i = 0; i < e.rows && !status; i++) {
         double loss;
-        if (e.z.dtype == AD_F64) {
-            s.rest[i] = softmax_f64(e.n, 1, ROW(double, e.z), ROW(double, (array){.data = s.p}),
-                                    &s.most[i]);
+        if (e.z.dtype == AD_F64)
             loss = entropy_f64(e.n, ROW(double, e.z), s.most[i], s.rest[i], TARGETS(double),
                                class_of(&e, i));
-        } else {
-            float most;
-            s.rest[i] =
-                softmax_f32(e.n, 1, ROW(float, e.z), ROW(float, (array){.data = s.p}), &most);
-            s.most[i] = (double)most;
-            loss =
-                entropy_f32(e.n, ROW(float, e.z), most, s.rest[i], TARGETS(float), class_of(&e, i));
-        }
+        else
+            loss = entropy_f32(e.n, ROW(float, e.z), (float)s.most[i], s.rest[i], TARGETS(float),
+                               class_of(&e, i));
         array_put(&losses, i, loss);
     }
     arena_rewind(f->scratch, mark);
