@@ -70,7 +70,7 @@ bool code_lead(code *k, uint32_t n)
     for (uint32_t i = n; i < k->n; i++)
         code_replace_operands(k, &k->at[i], to);
     code_replace_outputs(k, to);
-    code_give(k, to);
+    code_done(k);
     return !k->status;
 }
 
@@ -91,24 +91,26 @@ void code_free(code *k)
     pages_free(k->context, &k->constant_pages);
     pages_free(k->context, &k->factor_pages);
     memory_give(k->context, k->outputs, ((size_t)k->n_outputs + 1) * sizeof *k->outputs);
+    arena_free(&k->scratch);
     *k = (code){.context = k->context};
 }
 
 /* ---- for passes ---- */
 
+void *code_take(code *k, size_t count, size_t size)
+{
+    void *p = k->status ? NULL : arena_take(&k->scratch, (count + 1) * size);
+    if (!p)
+        k->status = k->status ? k->status : AD_NO_MEMORY;
+    return p;
+}
+
 uint32_t *code_replacements(code *k)
 {
-    uint32_t *to = k->status ? NULL : memory_take_raw(k->context, ((size_t)k->n + 1) * sizeof *to);
-    if (!to)
-        k->status = k->status ? k->status : AD_NO_MEMORY;
+    uint32_t *to = code_take(k, k->n, sizeof *to);
     for (uint32_t i = 0; to && i < k->n; i++)
         to[i] = i;
     return to;
-}
-
-void code_give(code *k, uint32_t *per_instruction)
-{
-    memory_give(k->context, per_instruction, ((size_t)k->n + 1) * sizeof *per_instruction);
 }
 
 void code_replace_factors(const code *k, instr *i, const uint32_t *to)

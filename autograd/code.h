@@ -12,6 +12,7 @@
 /* Operations beyond the rows of ops.def. A dot product is c + sum of a[i] b[i], where the list of
  * its factors begins at `a`: a[0], b[0], a[1], b[1] ...; in OP_DOTZ a zero among the a[i] absorbs
  * its b[i], as in mulz. */
+enum { SHORTEST_DOT = 4 }; /* terms: for fewer it is not worth a loop */
 enum {
     OP_INPUT = AD_OP_COUNT_, /* a: number of the input */
     OP_CONSTANT,             /* a: number of the constant */
@@ -35,10 +36,13 @@ typedef struct code {
     double *constants;
     uint32_t *factors; /* of dot products */
     uint32_t n, n_constants, n_factors, n_inputs, n_outputs;
-    uint32_t *outputs;   /* instructions */
-    uint32_t from;       /* origin of what is added now */
-    uint32_t recent[64]; /* constants, by their bits */
-    ad_status status;    /* AD_NO_MEMORY or AD_TOO_LARGE: nothing more is added */
+    uint32_t *outputs;          /* instructions */
+    uint32_t from;              /* origin of what is added now */
+    uint32_t recent[64];        /* constants, by their bits */
+    uint32_t n_taken, n_spared; /* taken up into dot products; of these, those never written */
+    bool dots_wanted;           /* do sums of products become dot products */
+    arena scratch;              /* of a pass, and used again by the next: see code_take */
+    ad_status status;           /* AD_NO_MEMORY or AD_TOO_LARGE: nothing more is added */
 } code;
 
 void code_free(code *k);
@@ -93,7 +97,11 @@ void code_forward(code *k, uint32_t n_inputs, const uint32_t *directions, uint32
 
 /* ---- passes: each gives how many instructions it did away with ---- */
 
-/* what a pass replaced instructions by: to[i] is i where it was not */
+/* Memory until code_done, not zeroed; NULL, with the status set, when out of memory. */
+void *code_take(code *k, size_t count, size_t size);
+static inline void code_done(code *k) { arena_reset(&k->scratch); }
+
+/* what a pass replaced instructions by: to[i] is i where it was not; taken like code_take's */
 uint32_t *code_replacements(code *k);
 void code_replace_factors(const code *k, instr *i, const uint32_t *to);
 static inline void code_replace_operands(const code *k, instr *i, const uint32_t *to)
@@ -109,7 +117,6 @@ static inline void code_replace_operands(const code *k, instr *i, const uint32_t
         code_replace_factors(k, i, to);
 }
 void code_replace_outputs(code *k, const uint32_t *to);
-void code_give(code *k, uint32_t *per_instruction);
 
 uint32_t code_dead(code *k);
 uint32_t code_fold(code *k);

@@ -1,6 +1,9 @@
-/* code_dead.c - the pass that leaves out what no output and no guard depends on */
+/* code_dead.c - the pass that leaves out what no output and no guard depends on
+ *
+ * Inputs stay: they cost nothing, and the first of them are found by their place. */
 #define AD_PLAIN
 #include "code.h"
+#include <string.h>
 
 static void mark_operands(const code *k, const instr *i, uint32_t *used)
 {
@@ -22,22 +25,22 @@ static void mark_operands(const code *k, const instr *i, uint32_t *used)
 
 uint32_t code_dead(code *k)
 {
-    uint32_t *number =
-        k->status ? NULL : memory_take(k->context, ((size_t)k->n + 1) * sizeof *number);
-    if (!number) {
-        k->status = k->status ? k->status : AD_NO_MEMORY;
+    uint32_t *number = code_take(k, k->n, sizeof *number);
+    if (!number)
         return 0;
-    }
     const uint32_t before = k->n;
+    memset(number, 0, before * sizeof *number);
     for (uint32_t i = 0; i < k->n_outputs; i++)
         number[k->outputs[i]] = 1;
     for (uint32_t i = before; i-- > 0;)
-        if (number[i] || k->at[i].op == OP_GUARD) {
+        if (number[i] || k->at[i].op == OP_GUARD || k->at[i].op == OP_INPUT) {
             number[i] = 1;
             mark_operands(k, &k->at[i], number);
         }
     uint32_t n = 0;
-    for (uint32_t i = 0; i < before; i++) {
+    while (n < before && number[n]) /* up to the first that goes everything stays as it is */
+        number[n] = n, n++;
+    for (uint32_t i = n; i < before; i++) {
         if (!number[i])
             continue;
         code_replace_operands(k, &k->at[i], number);
@@ -45,8 +48,9 @@ uint32_t code_dead(code *k)
         k->origin[n] = k->origin[i];
         number[i] = n++;
     }
-    code_replace_outputs(k, number);
+    if (n < before)
+        code_replace_outputs(k, number);
     k->n = n;
-    memory_give(k->context, number, ((size_t)before + 1) * sizeof *number);
+    code_done(k);
     return before - n;
 }

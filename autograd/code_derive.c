@@ -71,82 +71,209 @@ static void add_to(code *k, uint32_t *sum, uint32_t term)
         *sum = *sum == NOTHING ? term : code_put(k, AD_OP_add, *sum, term, 0);
 }
 
-/* ---- sweeps ---- */
+/* ---- the reverse sweep ---- */
 
-/* One number for each instruction that is there now, NOTHING at first. */
-static uint32_t *numbers(code *k, uint32_t n)
+/* What a cotangent is the sum of is kept until all of it is there. Products then become a dot
+ * product, if there are enough of them side by side, and are never written out one by one. */
+typedef struct share {
+    uint32_t next;      /* in the order they came; the last leads back to the first */
+    uint32_t g, factor; /* mulz(g, factor), or g where that is NOTHING */
+    uint32_t from;      /* origin */
+} share;
+
+typedef struct sweep {
+    code *k;
+    share *shares;
+    uint32_t n;
+    uint32_t *last; /* share of each instruction, or NOTHING */
+    bool *active;   /* does it depend on an input */
+} sweep;
+
+static void add_share(sweep *s, uint32_t to, uint32_t g, uint32_t factor)
 {
-    uint32_t *all = k->status ? NULL : memory_take_raw(k->context, ((size_t)n + 1) * sizeof *all);
-    if (!all)
-        k->status = k->status ? k->status : AD_NO_MEMORY;
-    for (uint32_t i = 0; all && i < n; i++)
-        all[i] = NOTHING;
-    return all;
+    const uint32_t i = s->n++;
+    uint32_t *last = &s->last[to], first = i;
+    if (*last != NOTHING) {
+        first = s->shares[*last].next;
+        s->shares[*last].next = i;
+    }
+    s->shares[i] = (share){first, g, factor, s->k->from};
+    *last = i;
 }
 
-static void give_numbers(code *k, uint32_t *all, uint32_t n)
+/* The same of what a rule wrote from instruction `first` on: a product that it ends with is taken
+ * back, for the time being. */
+static void add_term(sweep *s, uint32_t to, uint32_t term, uint32_t first)
 {
-    memory_give(k->context, all, ((size_t)n + 1) * sizeof *all);
+    code *k = s->k;
+    if (term == NOTHING || k->status)
+        return;
+    const instr *at = &k->at[term];
+    if (term >= first && term + 1 == k->n && at->op == AD_OP_mulz) {
+        add_share(s, to, at->a, at->b);
+        k->n--;
+    } else {
+        add_share(s, to, term, NOTHING);
+    }
+}
+
+/* how many of `most` shares from i on are products */
+static uint32_t count_products(const sweep *s, uint32_t i, uint32_t most)
+{
+    uint32_t n = 0;
+    for (; n < most && s->shares[i].factor != NOTHING; n++)
+        i = s->shares[i].next;
+    return n;
+}
+
+/* sum + so many products from share *i on */
+static uint32_t put_products(sweep *s, uint32_t *i, uint32_t n, uint32_t sum)
+{
+    code *k = s->k;
+    const uint32_t list = code_factors(k, 2 * n);
+    for (uint32_t t = 0; list != NOTHING && t < n; t++) {
+        const share *at = &s->shares[*i];
+        k->factors[list + 2 * t] = at->g;
+        k->factors[list + 2 * t + 1] = at->factor;
+        k->from = at->from;
+        *i = at->next;
+    }
+    k->n_taken += 2 * n - (sum == NOTHING);
+    k->n_spared += 2 * n - (sum == NOTHING) - 1;
+    return code_put(k, OP_DOTZ, list, n, sum);
+}
+
+/* the whole cotangent of an instruction that has one */
+static uint32_t cotangent(sweep *s, uint32_t of)
+{
+    code *k = s->k;
+    uint32_t left = 1, i = s->shares[s->last[of]].next, sum = NOTHING;
+    for (uint32_t j = i; j != s->last[of]; j = s->shares[j].next)
+        left++;
+    while (left > 0 && !k->status) {
+        const uint32_t products = k->dots_wanted ? count_products(s, i, left) : 0;
+        if (products >= SHORTEST_DOT) {
+            sum = put_products(s, &i, products, sum);
+            left -= products;
+            continue;
+        }
+        const share *at = &s->shares[i];
+        k->from = at->from;
+        add_to(k, &sum, at->factor == NOTHING ? at->g : put_mulz(k, at->g, at->factor));
+        i = at->next;
+        left--;
+    }
+    return sum;
+}
+
+static void reverse_dot(sweep *s, const instr *at, uint32_t g)
+{
+    for (uint32_t t = at->b; t-- > 0;) {
+        const uint32_t a = s->k->factors[at->a + 2 * t], b = s->k->factors[at->a + 2 * t + 1];
+        if (s->active[a])
+            add_share(s, a, g, b);
+        if (s->active[b])
+            add_share(s, b, g, a);
+    }
+    if (at->c != NOTHING && s->active[at->c])
+        add_share(s, at->c, g, NOTHING);
+}
+
+static void reverse_row(sweep *s, const instr *at, uint32_t g, uint32_t y)
+{
+    const uint32_t operand[3] = {at->a, at->b, at->c}, arity = code_arity(at);
+    for (uint32_t j = 0; j < arity; j++) {
+        const uint32_t first = s->k->n;
+        if (s->active[operand[j]])
+            add_term(s, operand[j], rule(s->k, at, j, g, y), first);
+    }
 }
 
 /* Inputs come first, so that an instruction depends on one of the first n exactly if an operand
- * does. */
-static void mark_active(const code *k, uint32_t n_inputs, uint32_t n, bool *active)
+ * does. Gives how many shares there can be. */
+static size_t mark_active(const code *k, uint32_t n_inputs, uint32_t n, bool *active)
 {
+    size_t shares = 0;
     for (uint32_t i = 0; i < n; i++) {
         const instr *at = &k->at[i];
         const uint32_t arity = code_arity(at);
         active[i] = (at->op == OP_INPUT && at->a < n_inputs) || (arity > 0 && active[at->a]) ||
                     (arity > 1 && active[at->b]) || (arity > 2 && active[at->c]);
+        shares += arity;
+        if (!code_is_dot(at))
+            continue;
+        active[i] = at->c != NOTHING && active[at->c];
+        for (uint32_t j = 0; j < 2 * at->b && !active[i]; j++)
+            active[i] = active[k->factors[at->a + j]];
+        shares += 2 * (size_t)at->b + 1;
     }
+    return shares;
 }
 
 void code_reverse(code *k, uint32_t n_y, const uint32_t *y, const uint32_t *cotangents,
                   uint32_t n_inputs, uint32_t *gradient)
 {
     const uint32_t n = k->n;
-    uint32_t *adjoint = numbers(k, n);
-    bool *active = memory_take_raw(k->context, (size_t)n + 1);
-    if (!active && !k->status)
-        k->status = AD_NO_MEMORY;
+    sweep s = {.k = k,
+               .last = code_take(k, n, sizeof *s.last),
+               .active = code_take(k, n, sizeof *s.active)};
     if (!k->status)
-        mark_active(k, n_inputs, n, active);
+        s.shares = code_take(k, n_y + mark_active(k, n_inputs, n, s.active), sizeof *s.shares);
+    for (uint32_t i = 0; i < n && !k->status; i++)
+        s.last[i] = NOTHING;
     for (uint32_t i = 0; i < n_y && !k->status; i++)
-        add_to(k, &adjoint[y[i]], cotangents[i]);
-    for (uint32_t i = n; i-- > 0 && !k->status;) {
-        if (adjoint[i] == NOTHING || !active[i] || !code_is_row(&k->at[i]))
+        add_share(&s, y[i], cotangents[i], NOTHING);
+    for (uint32_t i = n; i-- > n_inputs && !k->status;) {
+        if (s.last[i] == NOTHING || !s.active[i])
             continue;
+        const uint32_t g = cotangent(&s, i);
         const instr at = k->at[i]; /* a copy: the code grows */
-        const uint32_t operand[3] = {at.a, at.b, at.c}, arity = code_arity(&at);
         k->from = k->origin[i] | DERIVED;
-        for (uint32_t j = 0; j < arity; j++)
-            if (active[operand[j]])
-                add_to(k, &adjoint[operand[j]], rule(k, &at, j, adjoint[i], i));
+        if (code_is_dot(&at))
+            reverse_dot(&s, &at, g);
+        else
+            reverse_row(&s, &at, g, i);
     }
     for (uint32_t i = 0; i < n_inputs && !k->status; i++) /* the first instructions are inputs */
-        gradient[i] = adjoint[i] == NOTHING ? code_constant(k, 0) : adjoint[i];
-    give_numbers(k, adjoint, n);
-    memory_give(k->context, active, (size_t)n + 1);
+        gradient[i] = s.last[i] == NOTHING ? code_constant(k, 0) : cotangent(&s, i);
+    code_done(k);
+}
+
+/* ---- the forward sweep ---- */
+
+typedef struct forward {
+    code *k;
+    uint32_t *tangent; /* of each instruction, or NOTHING */
+} forward;
+
+static void push_tangents(const forward *f, const instr *at, uint32_t y, uint32_t *sum)
+{
+    const uint32_t operand[3] = {at->a, at->b, at->c}, arity = code_arity(at);
+    for (uint32_t j = 0; j < arity; j++)
+        if (f->tangent[operand[j]] != NOTHING)
+            add_to(f->k, sum, rule(f->k, at, j, f->tangent[operand[j]], y));
 }
 
 void code_forward(code *k, uint32_t n_inputs, const uint32_t *directions, uint32_t n_y,
                   const uint32_t *y, uint32_t *tangents)
 {
     const uint32_t n = k->n;
-    uint32_t *tangent = numbers(k, n);
-    for (uint32_t i = 0; i < n_inputs && !k->status; i++)
-        tangent[i] = directions[i];
+    const forward f = {k, code_take(k, n, sizeof *f.tangent)};
     for (uint32_t i = 0; i < n && !k->status; i++) {
-        if (!code_is_row(&k->at[i]))
-            continue;
-        const instr at = k->at[i];
-        const uint32_t operand[3] = {at.a, at.b, at.c}, arity = code_arity(&at);
+        const instr at = k->at[i]; /* a copy: the code grows */
+        uint32_t sum = i < n_inputs ? directions[i] : NOTHING;
         k->from = k->origin[i] | DERIVED;
-        for (uint32_t j = 0; j < arity; j++)
-            if (tangent[operand[j]] != NOTHING)
-                add_to(k, &tangent[i], rule(k, &at, j, tangent[operand[j]], i));
+        if (code_is_row(&at))
+            push_tangents(&f, &at, i, &sum);
+        if (code_is_dot(&at) && at.c != NOTHING)
+            sum = f.tangent[at.c];
+        for (uint32_t t = 0; code_is_dot(&at) && t < at.b; t++) {
+            const uint32_t *factor = k->factors + at.a + 2 * t;
+            push_tangents(&f, &(instr){AD_OP_mulz, factor[0], factor[1], 0}, NOTHING, &sum);
+        }
+        f.tangent[i] = sum;
     }
     for (uint32_t i = 0; i < n_y && !k->status; i++)
-        tangents[i] = tangent[y[i]] == NOTHING ? code_constant(k, 0) : tangent[y[i]];
-    give_numbers(k, tangent, n);
+        tangents[i] = f.tangent[y[i]] == NOTHING ? code_constant(k, 0) : f.tangent[y[i]];
+    code_done(k);
 }

@@ -5,10 +5,9 @@
  * 2 n u sum |a b|. Products and products with an absorbing first factor do not go together. */
 #define AD_PLAIN
 #include "code.h"
+#include <string.h>
 
-enum { SHORTEST = 4 }; /* terms: for fewer it is not worth a loop */
-
-/* what is known of the chain that ends in an instruction: its last term, and the sum before it */
+/* what is known of the chain that ends in an addition: its last term, and the sum before it */
 typedef struct link {
     uint32_t before, term, length, start; /* length 0: no chain ends here */
 } link;
@@ -16,12 +15,13 @@ typedef struct link {
 typedef struct search {
     code *k;
     uint32_t *uses;
-    link *links;
+    link *links; /* of additions */
 } search;
 
 static void count_uses(search *s)
 {
     const code *k = s->k;
+    memset(s->uses, 0, k->n * sizeof *s->uses);
     for (uint32_t i = 0; i < k->n; i++) {
         const instr *at = &k->at[i];
         const uint32_t arity = code_arity(at);
@@ -50,7 +50,8 @@ static bool is_product(const search *s, uint32_t i)
 static bool continues(const search *s, uint32_t sum, uint32_t term)
 {
     const link *l = &s->links[sum];
-    return l->length && s->uses[sum] == 1 && s->k->at[l->term].op == s->k->at[term].op;
+    return s->k->at[sum].op == AD_OP_add && l->length && s->uses[sum] == 1 &&
+           s->k->at[l->term].op == s->k->at[term].op;
 }
 
 static link link_of(const search *s, uint32_t sum, uint32_t term)
@@ -62,18 +63,21 @@ static link link_of(const search *s, uint32_t sum, uint32_t term)
     return (link){NOTHING, term, 1, sum};
 }
 
-static void find_chains(search *s)
+static bool find_chains(search *s)
 {
+    uint32_t longest = 0;
     for (uint32_t i = 0; i < s->k->n; i++) {
         const instr *at = &s->k->at[i];
         if (at->op != AD_OP_add)
             continue;
         const bool a = is_product(s, at->a), b = is_product(s, at->b);
-        if (b && (!a || !continues(s, at->b, at->a)))
-            s->links[i] = link_of(s, at->a, at->b);
-        else if (a)
-            s->links[i] = link_of(s, at->b, at->a);
+        link *l = &s->links[i];
+        *l = b && (!a || !continues(s, at->b, at->a)) ? link_of(s, at->a, at->b)
+             : a                                      ? link_of(s, at->b, at->a)
+                                                      : (link){0, 0, 0, 0};
+        longest = l->length > longest ? l->length : longest;
     }
+    return longest >= SHORTEST_DOT;
 }
 
 static void put_term(code *k, uint32_t list, uint32_t t, uint32_t product)
@@ -82,7 +86,7 @@ static void put_term(code *k, uint32_t list, uint32_t t, uint32_t product)
     k->factors[list + 2 * t + 1] = k->at[product].b;
 }
 
-/* The chain that ends in i, from its last term to its first. */
+/* The chain that ends in i, from its last term to its first; no other ends on the way then. */
 static void make_dot(search *s, uint32_t i)
 {
     code *k = s->k;
@@ -92,43 +96,30 @@ static void make_dot(search *s, uint32_t i)
         return;
     uint32_t at = i;
     for (uint32_t t = last.length; t-- > 0;) {
-        const link *l = &s->links[at];
+        link *l = &s->links[at];
         if (t == 0 && last.start == NOTHING) { /* the first two terms have one link */
             put_term(k, list, 0, at);
             break;
         }
         put_term(k, list, t, l->term);
+        l->length = 0;
         at = l->before;
     }
     k->at[i] =
         (instr){k->at[last.term].op == AD_OP_mul ? OP_DOT : OP_DOTZ, list, last.length, last.start};
+    k->n_taken += 2 * last.length - (last.start == NOTHING);
 }
 
 uint32_t code_dots(code *k)
 {
-    const size_t count = (size_t)k->n + 1;
-    search s = {k, memory_take(k->context, count * sizeof *s.uses),
-                memory_take(k->context, count * sizeof *s.links)};
-    uint32_t found = 0;
-    if (!s.uses || !s.links)
-        k->status = AD_NO_MEMORY;
-    if (!k->status) {
+    search s = {k, code_take(k, k->n, sizeof *s.uses), code_take(k, k->n, sizeof *s.links)};
+    const uint32_t before = k->n_taken;
+    if (!k->status)
         count_uses(&s);
-        find_chains(&s);
-    }
-    for (uint32_t i = k->n; i-- > 0 && !k->status;) {
-        link *l = &s.links[i];
-        if (l->length < SHORTEST)
-            continue;
-        found += 2 * l->length - 1;
-        make_dot(&s, i);
-        for (uint32_t at = i, n = l->length; n-- > 1 && at != NOTHING;) { /* taken */
-            const uint32_t before = s.links[at].before;
-            s.links[at].length = 0;
-            at = before;
-        }
-    }
-    memory_give(k->context, s.uses, count * sizeof *s.uses);
-    memory_give(k->context, s.links, count * sizeof *s.links);
-    return found;
+    const bool found = !k->status && find_chains(&s);
+    for (uint32_t i = k->n; found && i-- > 0 && !k->status;)
+        if (k->at[i].op == AD_OP_add && s.links[i].length >= SHORTEST_DOT)
+            make_dot(&s, i);
+    code_done(k);
+    return k->n_taken - before;
 }

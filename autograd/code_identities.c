@@ -76,7 +76,8 @@ static uint32_t identities(code *k, bool finite)
     uint32_t *to = code_replacements(k), found = 0;
     for (uint32_t i = 0; to && i < k->n; i++) {
         instr *at = &k->at[i];
-        code_replace_operands(k, at, to);
+        if (found)
+            code_replace_operands(k, at, to);
         if (!code_is_row(at))
             continue;
         operands o = {k, at, (double)NAN, (double)NAN, finite};
@@ -93,10 +94,9 @@ static uint32_t identities(code *k, bool finite)
                 k->at[i] = (instr){OP_CONSTANT, zero, 0, 0}, found++;
         }
     }
-    if (to) {
+    if (found)
         code_replace_outputs(k, to);
-        code_give(k, to);
-    }
+    code_done(k);
     return found;
 }
 

@@ -16,12 +16,9 @@ typedef struct lowering {
 
 #define NEEDED (UINT32_MAX - 1)
 
-static bool is_row(const node *n) { return node_op(n) < AD_OP_COUNT_; }
-static uint32_t arity_of(const node *n)
+static uint32_t arity_of(unsigned op)
 {
-    return is_row(n)                  ? (uint32_t)elementwise_ops[node_op(n)].info.arity
-           : node_op(n) == CODE_GUARD ? 2
-                                      : 0;
+    return op < AD_OP_COUNT_ ? code_arities[op] : op == CODE_GUARD ? 2 : 0;
 }
 
 /* the block of a fused node; NULL: it is none */
@@ -38,19 +35,24 @@ static const block *fused_at(const node *nodes, uint32_t i)
 static void mark_needed(lowering *l)
 {
     const node *nodes = l->t->head.nodes;
+    uint32_t *number = l->number;
     for (uint32_t i = l->n; i-- > 0;) {
-        if (node_op(&nodes[i]) == CODE_GUARD)
-            l->number[i] = NEEDED;
-        const uint32_t arity = l->number[i] == NEEDED ? arity_of(&nodes[i]) : 0;
-        const block *fused = l->number[i] == NEEDED ? fused_at(nodes, i) : NULL;
-        for (uint32_t k = 0; fused && k < fused->n_args; k++)
-            l->number[fused->args[k]] = NEEDED;
+        const node *n = &nodes[i];
+        const unsigned op = node_op(n);
+        if (op == CODE_GUARD)
+            number[i] = NEEDED;
+        if (number[i] != NEEDED)
+            continue;
+        const uint32_t arity = arity_of(op);
         if (arity > 0)
-            l->number[node_a(&nodes[i])] = NEEDED;
+            number[node_a(n)] = NEEDED;
         if (arity > 1)
-            l->number[node_b(&nodes[i])] = NEEDED;
+            number[node_b(n)] = NEEDED;
         if (arity > 2)
-            l->number[node_a(&nodes[i - 1])] = NEEDED;
+            number[node_a(n - 1)] = NEEDED;
+        const block *fused = arity == 0 ? fused_at(nodes, i) : NULL;
+        for (uint32_t k = 0; fused && k < fused->n_args; k++)
+            number[fused->args[k]] = NEEDED;
     }
 }
 
@@ -109,23 +111,29 @@ static void put_fused(lowering *l, uint32_t i, const block *b)
                                                                         : put_sum(l, b, c);
 }
 
-static bool put_node(lowering *l, uint32_t i)
+static void put_row(lowering *l, uint32_t i)
+{
+    const node *n = &l->t->head.nodes[i];
+    const unsigned op = node_op(n);
+    const uint32_t *number = l->number, arity = code_arities[op];
+    l->k->from = i;
+    l->number[i] = code_put(l->k, op, number[node_a(n)], arity > 1 ? number[node_b(n)] : 0,
+                            arity > 2 ? number[node_a(n - 1)] : 0);
+}
+
+static bool put_other(lowering *l, uint32_t i)
 {
     code *k = l->k;
     const node *n = &l->t->head.nodes[i];
-    const uint32_t *number = l->number, arity = arity_of(n);
     const block *fused = fused_at(l->t->head.nodes, i);
     k->from = i;
     if (fused)
         put_fused(l, i, fused);
-    else if (is_row(n))
-        l->number[i] = code_put(k, node_op(n), number[node_a(n)], arity > 1 ? number[node_b(n)] : 0,
-                                arity > 2 ? number[node_a(n - 1)] : 0);
     else if (node_op(n) == CODE_CONSTANT)
         l->number[i] = code_constant(k, n->u.value);
     else if (node_op(n) == CODE_GUARD)
         l->number[i] =
-            code_put(k, OP_GUARD, number[node_a(n)], number[node_b(n)], (uint32_t)n->u.bits);
+            code_put(k, OP_GUARD, l->number[node_a(n)], l->number[node_b(n)], (uint32_t)n->u.bits);
     else if (node_op(n) == CODE_INPUT)
         tape_fail(l->t, AD_NOT_RECORDED, tape_site(l->t, i),
                   "compile: input node %u is used but not among the inputs listed", i);
@@ -154,9 +162,13 @@ static bool lower(lowering *l, uint32_t n_inputs, const uint32_t *inputs, const 
         l->number[inputs[i]] = code_put(k, OP_INPUT, i, 0, 0);
     }
     k->n_inputs = n_inputs;
-    for (uint32_t i = 0; i < l->n; i++)
-        if (l->number[i] == NEEDED && !put_node(l, i))
-            return false;
+    for (uint32_t i = 0; i < l->n && !k->status; i++)
+        if (l->number[i] == NEEDED) {
+            if (node_op(&l->t->head.nodes[i]) < AD_OP_COUNT_)
+                put_row(l, i);
+            else if (!put_other(l, i))
+                return false;
+        }
     for (uint32_t i = 0; i < k->n_outputs; i++)
         k->outputs[i] = l->number[outputs[i]];
     return !k->status;
@@ -165,13 +177,12 @@ static bool lower(lowering *l, uint32_t n_inputs, const uint32_t *inputs, const 
 bool code_lower(code *k, ad_tape *t, uint32_t n_inputs, const uint32_t *inputs, uint32_t n_outputs,
                 const uint32_t *outputs)
 {
-    const size_t bytes = ((size_t)t->head.n + 1) * sizeof(uint32_t);
-    lowering l = {k, t, t->head.n, memory_take_raw(t->context, bytes)};
+    lowering l = {k, t, t->head.n, code_take(k, t->head.n, sizeof *l.number)};
     k->outputs = memory_take(t->context, ((size_t)n_outputs + 1) * sizeof *k->outputs);
     k->n_outputs = k->outputs ? n_outputs : 0;
-    if (!l.number || !k->outputs)
+    if (!k->outputs)
         k->status = AD_NO_MEMORY;
     bool ok = !k->status && lower(&l, n_inputs, inputs, outputs);
-    memory_give(t->context, l.number, bytes);
+    code_done(k);
     return ok;
 }

@@ -7,6 +7,7 @@
  * so that memory is gone through upwards. */
 #define AD_PLAIN
 #include "code.h"
+#include <string.h>
 
 static uint32_t deepest(const code *k, const instr *at, const uint32_t *depth)
 {
@@ -25,25 +26,43 @@ static uint32_t deepest(const code *k, const instr *at, const uint32_t *depth)
     return most;
 }
 
-/* order <- the instructions in the order of their keys, stably: which[i] < n_keys */
-static void sort(uint32_t n, const uint32_t *from, const uint32_t *keys, uint32_t n_keys,
-                 uint32_t *count, uint32_t *order)
-{
-    for (uint32_t i = 0; i <= n_keys; i++)
-        count[i] = 0;
-    for (uint32_t i = 0; i < n; i++)
-        count[keys[from[i]] + 1]++;
-    for (uint32_t i = 0; i < n_keys; i++)
-        count[i + 1] += count[i];
-    for (uint32_t i = 0; i < n; i++)
-        order[count[keys[from[i]]]++] = from[i];
-}
-
 typedef struct tables {
-    uint32_t *depth, *op, *first, *order, *count;
+    uint32_t *depth, *key, *order, *other, *count;
     instr *at;
     uint32_t *origin;
 } tables;
+
+/* order <- the instructions in the order of their keys, stably: key[i] < n_keys */
+static void sort(uint32_t n, const uint32_t *from, const tables *t, uint32_t n_keys)
+{
+    uint32_t *count = t->count;
+    const uint32_t *key = t->key;
+    memset(count, 0, ((size_t)n_keys + 1) * sizeof *count);
+    for (uint32_t i = 0; i < n; i++)
+        count[key[i] + 1]++;
+    for (uint32_t i = 0; i < n_keys; i++)
+        count[i + 1] += count[i];
+    for (uint32_t i = 0; i < n; i++) {
+        const uint32_t at = from ? from[i] : i;
+        t->order[count[key[at]]++] = at;
+    }
+}
+
+/* By depth, and those of one depth by operation: at once where both make a key that is small. */
+static void sort_all(const code *k, tables *t, uint32_t depths)
+{
+    const bool at_once = (uint64_t)depths * OP_COUNT <= k->n;
+    for (uint32_t i = 0; i < k->n; i++)
+        t->key[i] = (at_once ? t->depth[i] * OP_COUNT : 0) + k->at[i].op;
+    sort(k->n, NULL, t, at_once ? depths * OP_COUNT : OP_COUNT);
+    if (at_once)
+        return;
+    uint32_t *by_operation = t->order;
+    t->order = t->other;
+    t->other = by_operation;
+    memcpy(t->key, t->depth, k->n * sizeof *t->key);
+    sort(k->n, by_operation, t, depths);
+}
 
 /* where an instruction's operands stand, the first of them above all */
 static uint64_t operands_at(const code *k, const instr *at, const uint32_t *position)
@@ -70,68 +89,56 @@ static void reverse(uint32_t *from, uint32_t n)
 /* Turns what goes downwards, group by group: those of one depth and operation. */
 static void turn_downward_runs(const code *k, const tables *t, uint32_t *position)
 {
+    const uint32_t *depth = t->depth;
+    uint32_t *order = t->order;
     for (uint32_t i = 0, end; i < k->n; i = end) {
-        const uint32_t *order = t->order;
-        for (end = i + 1; end < k->n && t->op[order[end]] == t->op[order[i]] &&
-                          t->depth[order[end]] == t->depth[order[i]];)
+        const uint32_t op = k->at[order[i]].op;
+        for (end = i + 1;
+             end < k->n && k->at[order[end]].op == op && depth[order[end]] == depth[order[i]];)
             end++;
-        for (uint32_t j = i, last; j < end; j = last + 1) {
+        for (uint32_t j = i, last; depth[order[i]] > 0 && j < end; j = last + 1) {
             uint64_t at = operands_at(k, &k->at[order[j]], position), next;
             for (last = j;
                  last + 1 < end && (next = operands_at(k, &k->at[order[last + 1]], position)) < at;
                  last++)
                 at = next;
-            reverse(t->order + j, last + 1 - j);
+            if (last > j)
+                reverse(order + j, last + 1 - j);
         }
         for (uint32_t j = i; j < end; j++)
             position[order[j]] = j;
     }
 }
 
-static void put_in_order(code *k, const tables *t)
+static void put_in_order(code *k, const tables *t, const uint32_t *position)
 {
-    uint32_t *to = t->depth; /* where each one goes */
-    for (uint32_t i = 0; i < k->n; i++)
-        to[t->order[i]] = i;
     for (uint32_t i = 0; i < k->n; i++) {
         t->at[i] = k->at[t->order[i]];
         t->origin[i] = k->origin[t->order[i]];
+        code_replace_operands(k, &t->at[i], position);
     }
-    for (uint32_t i = 0; i < k->n; i++) {
-        k->at[i] = t->at[i];
-        k->origin[i] = t->origin[i];
-        code_replace_operands(k, &k->at[i], to);
-    }
-    code_replace_outputs(k, to);
+    memcpy(k->at, t->at, k->n * sizeof *k->at);
+    memcpy(k->origin, t->origin, k->n * sizeof *k->origin);
+    code_replace_outputs(k, position);
 }
 
 void code_schedule(code *k)
 {
-    arena memory = {.context = k->context};
-    const size_t n = (size_t)k->n + OP_COUNT + 2, bytes = n * sizeof(uint32_t);
-    tables t = {arena_take(&memory, bytes), arena_take(&memory, bytes),
-                arena_take(&memory, bytes), arena_take(&memory, bytes),
-                arena_take(&memory, bytes), arena_take(&memory, n * sizeof *t.at),
-                arena_take(&memory, bytes)};
-    if (!t.depth || !t.op || !t.first || !t.order || !t.count || !t.at || !t.origin)
-        k->status = AD_NO_MEMORY;
+    const size_t n = (size_t)k->n + OP_COUNT + 2, one = sizeof(uint32_t);
+    tables t = {code_take(k, n, one), code_take(k, n, one), code_take(k, n, one),
+                code_take(k, n, one), code_take(k, n, one), code_take(k, n, sizeof *t.at),
+                code_take(k, n, one)};
     uint32_t depths = 1;
     for (uint32_t i = 0; i < k->n && !k->status; i++) {
         const instr *at = &k->at[i];
         const bool leaf = at->op == OP_INPUT || at->op == OP_CONSTANT;
         t.depth[i] = leaf ? 0 : 1 + deepest(k, at, t.depth);
         depths = t.depth[i] >= depths ? t.depth[i] + 1 : depths;
-        t.op[i] = at->op;
-        t.first[i] = i;
     }
     if (!k->status) {
-        sort(k->n, t.first, t.op, OP_COUNT, t.count, t.order);
-        uint32_t *by_op = t.first;
-        for (uint32_t i = 0; i < k->n; i++)
-            by_op[i] = t.order[i];
-        sort(k->n, by_op, t.depth, depths, t.count, t.order);
-        turn_downward_runs(k, &t, t.first);
-        put_in_order(k, &t);
+        sort_all(k, &t, depths);
+        turn_downward_runs(k, &t, t.other);
+        put_in_order(k, &t, t.other);
     }
-    arena_free(&memory);
+    code_done(k);
 }

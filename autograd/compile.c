@@ -17,21 +17,22 @@ typedef struct request {
 
 /* ---- passes ---- */
 
-/* in the order of ad_pass: dot products first, since they leave the others little to go through */
-static uint32_t (*const passes[])(code *k) = {
-    code_dots, code_dead, code_fold, code_identities, code_strength, code_common, code_dead};
-enum { PASSES = sizeof passes / sizeof *passes };
+static uint32_t (*const passes[])(code *k) = {/* in the order of ad_pass */
+                                              code_dots,       code_dead,     code_fold,
+                                              code_identities, code_strength, code_common};
+enum {
+    EARLY = AD_PASS_DOTS | AD_PASS_DEAD, /* before derivatives: these are of less then */
+    LATE = AD_PASS_FOLDING | AD_PASS_IDENTITIES | AD_PASS_STRENGTH | AD_PASS_COMMON
+};
 
-static void run_passes(code *k, const ad_compile_config *config, ad_program_stats *stats)
+static void run_passes(code *k, const ad_compile_config *config, int which, ad_program_stats *stats)
 {
-    for (int i = 0; i < PASSES && !k->status; i++) {
-        const int pass = passes[i] == code_dead ? 1 : i;
-        if (config->without & 1 << pass)
-            continue;
-        stats->changed[pass] += config->finite && passes[i] == code_identities
-                                    ? code_identities_finite(k)
-                                    : passes[i](k);
-    }
+    which &= ~config->without;
+    for (int i = 0; i < AD_PASS_COUNT_ - 1 && !k->status; i++)
+        if (which & 1 << i)
+            stats->changed[i] += config->finite && passes[i] == code_identities
+                                     ? code_identities_finite(k)
+                                     : passes[i](k);
 }
 
 /* ---- programs of scalars ---- */
@@ -72,6 +73,9 @@ static void put_jacobian(code *k, uint32_t n, uint32_t m, uint32_t *to, arena *s
             to[(size_t)i * n + j] = column[i];
     }
 }
+
+/* Reverse sweeps make dot products of their sums themselves. */
+static bool sweeps_forward(int want) { return want & (AD_JVP | AD_JACOBIAN | AD_HVP); }
 
 /* Derivatives, and with them the outputs of the whole. */
 static void put_derivatives(code *k, const request *r, arena *scratch)
@@ -180,16 +184,23 @@ static bool finish(routine *to, ad_program *p, const request *r, code *k)
 static bool compile_scalars(ad_program *p, const request *r, const uint32_t *inputs,
                             const uint32_t *outputs)
 {
-    code k = {.context = p->context};
+    const ad_compile_config *config = &r->config;
+    code k = {.context = p->context,
+              .scratch = {.context = p->context},
+              .dots_wanted = !(config->without & AD_PASS_DOTS)};
     arena scratch = {.context = p->context};
     routine *to = arena_zeros(&p->memory, sizeof *to);
     bool ok = to && code_lower(&k, r->t, r->n_inputs, inputs, r->n_outputs, outputs);
     if (ok) {
         to->stats.recorded = k.n - k.n_inputs;
+        run_passes(&k, config, EARLY, &to->stats);
         put_derivatives(&k, r, &scratch);
-        to->stats.instructions = k.n;
+        to->stats.instructions = (int64_t)k.n + k.n_spared + to->stats.changed[1];
         keep_listing(&to->before, &k);
-        run_passes(&k, &r->config, &to->stats);
+        run_passes(&k, config, sweeps_forward(config->want) ? AD_PASS_DOTS | LATE : LATE,
+                   &to->stats);
+        run_passes(&k, config, AD_PASS_DEAD, &to->stats);
+        to->stats.changed[0] = k.n_taken;
         p->routine = to;
         ok = !k.status && finish(to, p, r, &k);
     }

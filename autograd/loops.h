@@ -58,7 +58,7 @@ typedef struct loops {
 
 /* From scheduled code. with_origins: remembers where each number comes from. rolled: else every
  * line is done once. Errors: l->status. */
-void loops_roll(loops *l, const code *k, bool with_origins, bool rolled);
+void loops_roll(loops *l, code *k, bool with_origins, bool rolled);
 void loops_free(loops *l);
 
 typedef struct loops_run {

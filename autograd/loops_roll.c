@@ -13,12 +13,16 @@ enum { RUN = 4, REPEATS = 3, LONGEST = 512, TRIES = 16 };
 
 /* ---- places ---- */
 
+typedef struct rolling rolling;
+
 typedef struct layout {
     loops *l;
     const code *k;
     uint32_t *place; /* of each instruction */
-    line *line;      /* where the next line goes */
+    rolling *to;     /* where lines go */
 } layout;
+
+static void put_next(rolling *r, const line *next);
 
 static void place_values(layout *p)
 {
@@ -46,37 +50,35 @@ static void place_values(layout *p)
     }
 }
 
-static line *next_line(layout *p) { return p->line++; }
-
 /* The factors from t on that lie evenly: one line, with the sum so far as its start. */
 static uint32_t put_evenly(layout *p, const instr *at, uint32_t t, uint32_t y)
 {
     const uint32_t *f = p->k->factors + at->a, *place = p->place;
-    line *to = next_line(p);
     uint32_t n = 1;
     int64_t sa = 0, sb = 0;
-    for (; t + n < at->b; n++) {
-        const uint32_t a = place[f[2 * (t + n)]], b = place[f[2 * (t + n) + 1]],
-                       a0 = place[f[2 * (t + n) - 2]], b0 = place[f[2 * (t + n) - 1]];
+    for (uint32_t a0 = place[f[2 * t]], b0 = place[f[2 * t + 1]], a, b; t + n < at->b; n++) {
+        a = place[f[2 * (t + n)]], b = place[f[2 * (t + n) + 1]];
         const int64_t da = (int64_t)a - a0, db = (int64_t)b - b0;
         if (AT_ARRAY(a) != AT_ARRAY(a0) || AT_ARRAY(b) != AT_ARRAY(b0) ||
             (n > 1 && (da != sa || db != sb)))
             break;
         sa = da, sb = db;
+        a0 = a, b0 = b;
     }
-    *to = (line){.op = at->op,
-                 .n = n,
-                 .at = {y, place[f[2 * t]], place[f[2 * t + 1]], 0},
-                 .inner = {(int32_t)sa, (int32_t)sb}};
+    line to = {.op = at->op,
+               .n = n,
+               .at = {y, place[f[2 * t]], place[f[2 * t + 1]], 0},
+               .inner = {(int32_t)sa, (int32_t)sb}};
     if (t > 0 || at->c != NOTHING) {
-        to->has_c = 1;
-        to->at[AT_C] = t > 0 ? y : place[at->c];
+        to.has_c = 1;
+        to.at[AT_C] = t > 0 ? y : place[at->c];
     }
     if (sa < 0 && sb <= 0) { /* upwards through memory */
-        to->at[AT_A] = (uint32_t)((int64_t)to->at[AT_A] + (n - 1) * sa);
-        to->at[AT_B] = (uint32_t)((int64_t)to->at[AT_B] + (n - 1) * sb);
-        to->inner[0] = (int32_t)-sa, to->inner[1] = (int32_t)-sb;
+        to.at[AT_A] = (uint32_t)((int64_t)to.at[AT_A] + (n - 1) * sa);
+        to.at[AT_B] = (uint32_t)((int64_t)to.at[AT_B] + (n - 1) * sb);
+        to.inner[0] = (int32_t)-sa, to.inner[1] = (int32_t)-sb;
     }
+    put_next(p->to, &to);
     return n;
 }
 
@@ -89,10 +91,11 @@ static void put_line(layout *p, uint32_t i)
             t += put_evenly(p, at, t, y);
         return;
     }
-    *next_line(p) = (line){.op = at->op,
-                           .at = {y, arity > 0 ? p->place[at->a] : 0,
-                                  arity > 1 ? p->place[at->b] : 0, arity > 2 ? p->place[at->c] : 0},
-                           .guard = at->op == OP_GUARD ? (uint8_t)at->c : 0};
+    put_next(p->to,
+             &(line){.op = at->op,
+                     .at = {y, arity > 0 ? p->place[at->a] : 0, arity > 1 ? p->place[at->b] : 0,
+                            arity > 2 ? p->place[at->c] : 0},
+                     .guard = at->op == OP_GUARD ? (uint8_t)at->c : 0});
 }
 
 static void put_lines(layout *p)
@@ -104,7 +107,7 @@ static void put_lines(layout *p)
     for (uint32_t i = 0; i < k->n_outputs; i++) { /* what is already elsewhere */
         const uint32_t from = p->place[k->outputs[i]], to = IN_OUT | i;
         if (from != to)
-            *next_line(p) = (line){.op = OP_COPY, .at = {to, from, 0, 0}};
+            put_next(p->to, &(line){.op = OP_COPY, .at = {to, from, 0, 0}});
     }
 }
 
@@ -133,14 +136,19 @@ typedef struct unit { /* lines that stay together: one, or a loop */
     uint32_t first, count, hash;
 } unit;
 
-typedef struct rolling {
+struct rolling {
     loops *l;
+    bool rolled;   /* else every line stays as it is */
+    line run[RUN]; /* lines that go on evenly, the first of them, with their steps */
+    line last;
+    int32_t run_by[1][AT_COUNT];
+    uint32_t rounds;
     line *from, *to;
     uint32_t n_from, n_to, room_steps, n_steps;
     unit *units;
     uint32_t n_units;
     uint32_t *next; /* unit of the same hash */
-} rolling;
+};
 
 static bool steps_equal(const rolling *r, const line *a, const line *b)
 {
@@ -291,26 +299,43 @@ static void collect_units(rolling *r)
     }
 }
 
-/* Runs of one line each: most of a program, and found in one pass. */
-static void roll_runs(rolling *r)
+/* ---- runs of one line each: most of a program, and found while it is written ---- */
+
+static void end_run(rolling *r)
 {
-    r->n_to = 0;
-    for (uint32_t i = 0; i < r->n_from && !r->l->status;) {
-        const line *from = &r->from[i];
-        int32_t by[1][AT_COUNT];
-        uint32_t rounds = 1;
-        while (i + rounds < r->n_from &&
-               follows(r, from + rounds - 1, from + rounds, 1, by, rounds == 1))
-            rounds++;
-        const bool loop = rounds >= RUN;
-        if (loop)
-            r->to[r->n_to++] = (line){.op = OP_LOOP, .n = rounds, .body = 1};
-        line *to = &r->to[r->n_to++];
-        *to = *from;
-        if (loop && !add_steps(r, to, by[0]))
-            r->l->status = AD_NO_MEMORY;
-        i += loop ? rounds : 1;
+    const bool loop = r->rounds >= RUN;
+    if (loop)
+        r->to[r->n_to++] = (line){.op = OP_LOOP, .n = r->rounds, .body = 1};
+    memcpy(r->to + r->n_to, r->run, (loop ? 1 : r->rounds) * sizeof *r->run);
+    r->n_to += loop ? 1 : r->rounds;
+    if (loop && !add_steps(r, &r->to[r->n_to - 1], r->run_by[0]))
+        r->l->status = AD_NO_MEMORY;
+    r->rounds = 0;
+}
+
+static bool goes_on(rolling *r, const line *next)
+{
+    return r->rolled && r->rounds > 0 && follows(r, &r->last, next, 1, r->run_by, r->rounds == 1);
+}
+
+static void put_next(rolling *r, const line *next)
+{
+    if (!goes_on(r, next)) {
+        const bool again = r->rounds > 1 && r->rounds < RUN; /* the last may begin another */
+        const line last = r->last;
+        r->rounds -= again;
+        end_run(r);
+        if (again) {
+            r->run[0] = last;
+            r->rounds = 1;
+            if (!goes_on(r, next))
+                end_run(r);
+        }
     }
+    if (r->rounds < RUN)
+        r->run[r->rounds] = *next;
+    r->last = *next;
+    r->rounds++;
 }
 
 static void swap_lines(rolling *r)
@@ -325,8 +350,6 @@ static void swap_lines(rolling *r)
 static void roll(rolling *r, arena *scratch)
 {
     const uint32_t size = 2 * r->n_from + 1;
-    roll_runs(r);
-    swap_lines(r);
     uint32_t *table = arena_take(scratch, (size_t)size * sizeof *table);
     int32_t(*by)[AT_COUNT] = arena_take(scratch, (LONGEST + 1) * sizeof *by);
     r->units = arena_take(scratch, ((size_t)r->n_from + 1) * sizeof *r->units);
@@ -437,9 +460,10 @@ static void count_work(loops *l)
     }
 }
 
-static void make_lines(loops *l, const code *k, arena *scratch, bool with_origins, bool rolled)
+static void make_lines(loops *l, code *k, bool with_origins, bool rolled)
 {
     const uint64_t room = lines_needed(k);
+    arena *scratch = &k->scratch;
     layout p = {.l = l, .k = k};
     if (room > UINT32_MAX / 4) {
         l->status = AD_TOO_LARGE;
@@ -457,9 +481,12 @@ static void make_lines(loops *l, const code *k, arena *scratch, bool with_origin
         l->status = AD_NO_MEMORY;
         return;
     }
-    p.line = from;
+    rolling r = {.l = l, .rolled = rolled, .from = to, .to = from};
+    p.to = &r;
     place_values(&p);
     put_lines(&p);
+    end_run(&r);
+    swap_lines(&r);
     if (with_origins) {
         l->origins =
             arena_zeros(&l->memory, ((size_t)l->n_memory + l->n_outputs + 1) * sizeof *l->origins);
@@ -468,8 +495,7 @@ static void make_lines(loops *l, const code *k, arena *scratch, bool with_origin
         else
             l->status = AD_NO_MEMORY;
     }
-    rolling r = {.l = l, .from = from, .to = to, .n_from = (uint32_t)(p.line - from)};
-    if (rolled)
+    if (rolled && !l->status)
         roll(&r, scratch);
     l->n_lines = r.n_from;
     if ((l->lines = arena_take(&l->memory, ((size_t)r.n_from + 1) * sizeof *l->lines)))
@@ -478,20 +504,19 @@ static void make_lines(loops *l, const code *k, arena *scratch, bool with_origin
         l->status = AD_NO_MEMORY;
 }
 
-void loops_roll(loops *l, const code *k, bool with_origins, bool rolled)
+void loops_roll(loops *l, code *k, bool with_origins, bool rolled)
 {
-    arena scratch = {.context = k->context};
     *l = (loops){.memory = {.context = k->context},
                  .n_inputs = k->n_inputs,
                  .n_outputs = k->n_outputs,
                  .status = k->status};
     if (!l->status)
-        make_lines(l, k, &scratch, with_origins, rolled);
+        make_lines(l, k, with_origins, rolled);
     if (!l->status) {
         mark_apart(l);
         count_work(l);
     }
-    arena_free(&scratch);
+    code_done(k);
 }
 
 void loops_free(loops *l) { arena_free(&l->memory); }
