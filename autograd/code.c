@@ -30,6 +30,9 @@ bool code_room(code *k)
               grow(k, &k->origin_pages, (size_t)k->n + 1, sizeof *k->origin);
     k->at = k->instr_pages.base;
     k->origin = k->origin_pages.base;
+    const size_t room = k->instr_pages.committed / sizeof *k->at,
+                 origins = k->origin_pages.committed / sizeof *k->origin;
+    k->room = (uint32_t)(room < origins ? room : origins);
     return ok;
 }
 
@@ -55,19 +58,19 @@ uint32_t code_constant(code *k, double value)
 
 bool code_lead(code *k, uint32_t n)
 {
-    const uint32_t before = k->n;
+    const uint32_t before = k->n, first = k->n_lead;
     for (uint32_t i = 0; i < n; i++)
         code_put(k, OP_CONSTANT, 0, 0, 0);
     uint32_t *to = code_replacements(k);
     if (!to)
         return false;
-    for (uint32_t i = 0; i < before; i++)
+    for (uint32_t i = first; i < before; i++)
         to[i] = i + n;
-    memmove(k->at + n, k->at, before * sizeof *k->at);
-    memmove(k->origin + n, k->origin, before * sizeof *k->origin);
-    for (uint32_t i = 0; i < n; i++)
+    memmove(k->at + first + n, k->at + first, (before - first) * sizeof *k->at);
+    memmove(k->origin + first + n, k->origin + first, (before - first) * sizeof *k->origin);
+    for (uint32_t i = first; i < first + n; i++)
         k->at[i] = (instr){OP_CONSTANT, code_new_constant(k, 0), 0, 0};
-    for (uint32_t i = n; i < k->n; i++)
+    for (uint32_t i = first + n; i < k->n; i++)
         code_replace_operands(k, &k->at[i], to);
     code_replace_outputs(k, to);
     code_done(k);

@@ -36,6 +36,8 @@ typedef struct code {
     double *constants;
     uint32_t *factors; /* of dot products */
     uint32_t n, n_constants, n_factors, n_inputs, n_outputs;
+    uint32_t room;              /* instructions and origins that there is memory for */
+    uint32_t n_lead;            /* inputs of the tape: the first instructions, in their order */
     uint32_t *outputs;          /* instructions */
     uint32_t from;              /* origin of what is added now */
     uint32_t recent[64];        /* constants, by their bits */
@@ -50,16 +52,15 @@ void code_free(code *k);
 bool code_room(code *k);
 uint32_t code_constant(code *k, double value);     /* an instruction */
 uint32_t code_new_constant(code *k, double value); /* its number only */
-bool code_lead(code *k, uint32_t n); /* makes the first n instructions constants; the rest moves */
+/* Makes the n instructions behind the leading inputs constants; the rest moves. */
+bool code_lead(code *k, uint32_t n);
 /* room for `n` more factors: where they begin, or NOTHING */
 uint32_t code_factors(code *k, uint32_t n);
 
 static inline uint32_t code_put(code *k, uint32_t op, uint32_t a, uint32_t b, uint32_t c)
 {
-    if (k->n * sizeof *k->at >= k->instr_pages.committed ||
-        k->n * sizeof *k->origin >= k->origin_pages.committed)
-        if (!code_room(k))
-            return 0;
+    if (k->n == k->room && !code_room(k))
+        return 0;
     k->at[k->n] = (instr){op, a, b, c};
     k->origin[k->n] = k->from;
     return k->n++;
@@ -97,6 +98,30 @@ void code_forward(code *k, uint32_t n_inputs, const uint32_t *directions, uint32
 
 /* ---- passes: each gives how many instructions it did away with ---- */
 
+uint32_t code_dots(code *k);
+uint32_t code_dead(code *k);
+/* The passes AD_PASS_FOLDING, IDENTITIES, STRENGTH and COMMON, as far as they are in `which`; adds
+ * to `changed`, which is in the order of ad_pass. finite: also identities that NaN, infinities and
+ * -0 disprove. */
+void code_simplify(code *k, int which, bool finite, int64_t *changed);
+
+/* ---- of single instructions, of rows, whose operands are done ---- */
+
+bool code_fold(code *k, uint32_t i); /* into a constant */
+/* the instruction that i is always the same as; i where it became a constant; or NOTHING */
+uint32_t code_identity(code *k, uint32_t i, bool finite);
+bool code_reduce(code *k, uint32_t i); /* to a cheaper operation */
+/* Divisions by powers of two become products: `n` of those that code_divides_exactly says. */
+bool code_divides_exactly(const code *k, uint32_t i, double *reciprocal);
+uint32_t code_reduce_divisions(code *k, uint32_t n);
+
+/* the instructions that code_same has been asked about, one after the other */
+typedef struct seen seen;
+seen *code_seen(code *k);
+uint32_t code_same(code *k, seen *s, uint32_t i); /* the one that i is the same as, or i */
+
+/* ---- what they share ---- */
+
 /* Memory until code_done, not zeroed; NULL, with the status set, when out of memory. */
 void *code_take(code *k, size_t count, size_t size);
 static inline void code_done(code *k) { arena_reset(&k->scratch); }
@@ -117,14 +142,6 @@ static inline void code_replace_operands(const code *k, instr *i, const uint32_t
         code_replace_factors(k, i, to);
 }
 void code_replace_outputs(code *k, const uint32_t *to);
-
-uint32_t code_dead(code *k);
-uint32_t code_fold(code *k);
-uint32_t code_identities(code *k);
-uint32_t code_identities_finite(code *k); /* also those that NaN, infinities and -0 disprove */
-uint32_t code_strength(code *k);
-uint32_t code_dots(code *k);
-uint32_t code_common(code *k);
 
 /* Puts instructions into the order of their depth, and those of one depth by operation: what can be
  * done side by side stands side by side. */

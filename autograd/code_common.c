@@ -13,22 +13,23 @@ enum { DISTANCE = 1 << 14 };
 /* instructions by their hash, each as near behind its place as there was room; never full */
 typedef struct table {
     uint32_t *at; /* NOTHING: free */
-    uint32_t mask;
+    uint32_t n, mask;
 } table;
+
+struct seen {
+    table now, last; /* stretches of DISTANCE instructions */
+    table constants;
+};
 
 static table new_table(code *k, uint32_t most)
 {
     uint32_t size = 16;
     while (size < 2 * most)
         size *= 2;
-    table t = {code_take(k, size, sizeof *t.at), size - 1};
+    const table t = {code_take(k, size, sizeof *t.at), 0, size - 1};
+    if (t.at)
+        memset(t.at, 0xff, size * sizeof *t.at);
     return t;
-}
-
-static void clear(const table *t)
-{
-    if (t->at)
-        memset(t->at, 0xff, ((size_t)t->mask + 1) * sizeof *t->at);
 }
 
 static bool commutes(uint32_t op)
@@ -72,62 +73,58 @@ static uint32_t *look(const code *k, const table *t, const instr *key, uint32_t 
     }
 }
 
-typedef struct memory_of {
-    table now, last; /* stretches of DISTANCE instructions */
-    table constants;
-} memory_of;
+static void remember(code *k, table *t, uint32_t *at, uint32_t i)
+{
+    *at = i;
+    if (2 * ++t->n <= t->mask)
+        return;
+    table more = new_table(k, t->n + 1); /* twice the size */
+    for (uint32_t j = 0; more.at && j <= t->mask; j++)
+        if (t->at[j] != NOTHING) {
+            const instr key = key_of(k, t->at[j]);
+            *look(k, &more, &key, hash_of(&key)) = t->at[j];
+        }
+    more.n = t->n;
+    *t = more;
+}
 
-/* the instruction that i is the same as, or i */
-static uint32_t find(const code *k, uint32_t i, const memory_of *m)
+static void next_stretch(seen *s)
+{
+    const table last = s->last;
+    s->last = s->now;
+    s->now = last;
+    s->now.n = 0;
+    memset(s->now.at, 0xff, ((size_t)s->now.mask + 1) * sizeof *s->now.at);
+}
+
+seen *code_seen(code *k)
+{
+    const uint32_t most = k->n - k->n_lead;
+    seen *s = code_take(k, 1, sizeof *s);
+    if (s)
+        *s = (seen){new_table(k, most < DISTANCE ? most + 1 : DISTANCE + 1),
+                    new_table(k, most < DISTANCE ? most + 1 : DISTANCE + 1), new_table(k, 64)};
+    return k->status ? NULL : s;
+}
+
+uint32_t code_same(code *k, seen *s, uint32_t i)
 {
     const uint32_t op = k->at[i].op;
+    if ((i - k->n_lead) % DISTANCE == 0)
+        next_stretch(s);
     if (op == OP_INPUT || op_is_dot(op))
         return i; /* no two inputs are the same; dot products seldom are, and their lists long */
     const instr key = key_of(k, i);
     const uint32_t hash = hash_of(&key);
-    uint32_t *at = look(k, op == OP_CONSTANT ? &m->constants : &m->now, &key, hash);
+    table *t = op == OP_CONSTANT ? &s->constants : &s->now;
+    uint32_t *at = look(k, t, &key, hash);
     if (*at != NOTHING)
         return *at;
     if (op != OP_CONSTANT) {
-        const uint32_t before = *look(k, &m->last, &key, hash);
+        const uint32_t before = *look(k, &s->last, &key, hash);
         if (before != NOTHING && i - before <= DISTANCE)
             return before;
     }
-    return *at = i;
-}
-
-static void next_stretch(memory_of *m)
-{
-    const table last = m->last;
-    m->last = m->now;
-    m->now = last;
-    clear(&m->now);
-}
-
-uint32_t code_common(code *k)
-{
-    const uint32_t most = k->n < DISTANCE ? k->n : DISTANCE;
-    uint32_t *to = code_take(k, k->n, sizeof *to), found = 0, constants = 0;
-    for (uint32_t i = 0; i < k->n; i++)
-        constants += k->at[i].op == OP_CONSTANT;
-    memory_of m = {new_table(k, most), new_table(k, most), new_table(k, constants)};
-    if (!k->status) {
-        clear(&m.now);
-        clear(&m.constants);
-    }
-    for (uint32_t i = 0; i < k->n && !k->status; i++) {
-        if (i % DISTANCE == 0)
-            next_stretch(&m);
-        if (found)
-            code_replace_operands(k, &k->at[i], to);
-        if ((to[i] = find(k, i, &m)) == i)
-            continue;
-        found++;
-        if (k->at[i].op == OP_GUARD) /* asked before: nothing depends on it */
-            k->at[i] = (instr){OP_CONSTANT, code_new_constant(k, 0), 0, 0};
-    }
-    if (found && !k->status)
-        code_replace_outputs(k, to);
-    code_done(k);
-    return found;
+    remember(k, t, at, i);
+    return i;
 }

@@ -1,6 +1,6 @@
 /* code_dead.c - the pass that leaves out what no output and no guard depends on
  *
- * Inputs stay: they cost nothing, and the first of them are found by their place. */
+ * The leading inputs stay: they cost nothing, and are found by their place. */
 #define AD_PLAIN
 #include "code.h"
 #include <string.h>
@@ -32,14 +32,16 @@ uint32_t code_dead(code *k)
     memset(number, 0, before * sizeof *number);
     for (uint32_t i = 0; i < k->n_outputs; i++)
         number[k->outputs[i]] = 1;
-    for (uint32_t i = before; i-- > 0;)
-        if (number[i] || k->at[i].op == OP_GUARD || k->at[i].op == OP_INPUT) {
+    for (uint32_t i = before; i-- > k->n_lead;)
+        if (number[i] || k->at[i].op == OP_GUARD) {
             number[i] = 1;
             mark_operands(k, &k->at[i], number);
         }
     uint32_t n = 0;
-    while (n < before && number[n]) /* up to the first that goes everything stays as it is */
-        number[n] = n, n++;
+    for (; n < k->n_lead; n++)
+        number[n] = n;
+    for (; n < before && number[n]; n++) /* up to the first that goes everything stays as it is */
+        number[n] = n;
     for (uint32_t i = n; i < before; i++) {
         if (!number[i])
             continue;

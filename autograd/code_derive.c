@@ -7,6 +7,7 @@
  * the reverse one. */
 #define AD_PLAIN
 #include "code.h"
+#include <string.h>
 
 /* ---- rules ---- */
 
@@ -189,23 +190,28 @@ static void reverse_row(sweep *s, const instr *at, uint32_t g, uint32_t y)
     }
 }
 
-/* Inputs come first, so that an instruction depends on one of the first n exactly if an operand
- * does. Gives how many shares there can be. */
-static size_t mark_active(const code *k, uint32_t n_inputs, uint32_t n, bool *active)
+static bool is_active(const code *k, const instr *at, const bool *active)
+{
+    const uint32_t arity = code_arity(at);
+    bool found = (arity > 0 && active[at->a]) || (arity > 1 && active[at->b]) ||
+                 (arity > 2 && active[at->c]);
+    if (code_is_dot(at)) {
+        found = at->c != NOTHING && active[at->c];
+        for (uint32_t j = 0; j < 2 * at->b && !found; j++)
+            found = active[k->factors[at->a + j]];
+    }
+    return found;
+}
+
+/* Of the leading inputs, and what depends on them. Gives how many shares there can be. */
+static size_t mark_active(const code *k, uint32_t n, bool *active)
 {
     size_t shares = 0;
-    for (uint32_t i = 0; i < n; i++) {
+    memset(active, 1, k->n_lead);
+    for (uint32_t i = k->n_lead; i < n; i++) {
         const instr *at = &k->at[i];
-        const uint32_t arity = code_arity(at);
-        active[i] = (at->op == OP_INPUT && at->a < n_inputs) || (arity > 0 && active[at->a]) ||
-                    (arity > 1 && active[at->b]) || (arity > 2 && active[at->c]);
-        shares += arity;
-        if (!code_is_dot(at))
-            continue;
-        active[i] = at->c != NOTHING && active[at->c];
-        for (uint32_t j = 0; j < 2 * at->b && !active[i]; j++)
-            active[i] = active[k->factors[at->a + j]];
-        shares += 2 * (size_t)at->b + 1;
+        active[i] = is_active(k, at, active);
+        shares += code_is_dot(at) ? 2 * (size_t)at->b + 1 : code_arity(at);
     }
     return shares;
 }
@@ -218,9 +224,9 @@ void code_reverse(code *k, uint32_t n_y, const uint32_t *y, const uint32_t *cota
                .last = code_take(k, n, sizeof *s.last),
                .active = code_take(k, n, sizeof *s.active)};
     if (!k->status)
-        s.shares = code_take(k, n_y + mark_active(k, n_inputs, n, s.active), sizeof *s.shares);
-    for (uint32_t i = 0; i < n && !k->status; i++)
-        s.last[i] = NOTHING;
+        s.shares = code_take(k, n_y + mark_active(k, n, s.active), sizeof *s.shares);
+    if (!k->status)
+        memset(s.last, 0xff, n * sizeof *s.last); /* NOTHING */
     for (uint32_t i = 0; i < n_y && !k->status; i++)
         add_share(&s, y[i], cotangents[i], NOTHING);
     for (uint32_t i = n; i-- > n_inputs && !k->status;) {

@@ -22,7 +22,7 @@ static void count_uses(search *s)
 {
     const code *k = s->k;
     memset(s->uses, 0, k->n * sizeof *s->uses);
-    for (uint32_t i = 0; i < k->n; i++) {
+    for (uint32_t i = k->n_lead; i < k->n; i++) {
         const instr *at = &k->at[i];
         const uint32_t arity = code_arity(at);
         if (arity > 0)
@@ -66,7 +66,7 @@ static link link_of(const search *s, uint32_t sum, uint32_t term)
 static bool find_chains(search *s)
 {
     uint32_t longest = 0;
-    for (uint32_t i = 0; i < s->k->n; i++) {
+    for (uint32_t i = s->k->n_lead; i < s->k->n; i++) {
         const instr *at = &s->k->at[i];
         if (at->op != AD_OP_add)
             continue;
@@ -117,7 +117,7 @@ uint32_t code_dots(code *k)
     if (!k->status)
         count_uses(&s);
     const bool found = !k->status && find_chains(&s);
-    for (uint32_t i = k->n; found && i-- > 0 && !k->status;)
+    for (uint32_t i = k->n; found && i-- > k->n_lead && !k->status;)
         if (k->at[i].op == AD_OP_add && s.links[i].length >= SHORTEST_DOT)
             make_dot(&s, i);
     code_done(k);

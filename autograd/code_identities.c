@@ -71,35 +71,19 @@ static bool vanishes(const operands *o)
     }
 }
 
-static uint32_t identities(code *k, bool finite)
+uint32_t code_identity(code *k, uint32_t i, bool finite)
 {
-    uint32_t *to = code_replacements(k), found = 0;
-    for (uint32_t i = 0; to && i < k->n; i++) {
-        instr *at = &k->at[i];
-        if (found)
-            code_replace_operands(k, at, to);
-        if (!code_is_row(at))
-            continue;
-        operands o = {k, at, (double)NAN, (double)NAN, finite};
-        code_is_constant(k, at->a, &o.a);
-        if (code_arity(at) > 1)
-            code_is_constant(k, at->b, &o.b);
-        const uint32_t same = same_as(&o);
-        if (same != NOTHING) {
-            to[i] = same;
-            found++;
-        } else if (vanishes(&o)) {
-            const uint32_t zero = code_new_constant(k, 0);
-            if (!k->status)
-                k->at[i] = (instr){OP_CONSTANT, zero, 0, 0}, found++;
-        }
-    }
-    if (found)
-        code_replace_outputs(k, to);
-    code_done(k);
-    return found;
+    instr *at = &k->at[i];
+    operands o = {k, at, (double)NAN, (double)NAN, finite};
+    code_is_constant(k, at->a, &o.a);
+    if (code_arity(at) > 1)
+        code_is_constant(k, at->b, &o.b);
+    const uint32_t same = same_as(&o);
+    if (same != NOTHING || !vanishes(&o))
+        return same;
+    const uint32_t zero = code_new_constant(k, 0);
+    if (k->status)
+        return NOTHING;
+    k->at[i] = (instr){OP_CONSTANT, zero, 0, 0};
+    return i;
 }
-
-uint32_t code_identities(code *k) { return identities(k, false); }
-
-uint32_t code_identities_finite(code *k) { return identities(k, true); }

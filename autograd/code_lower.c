@@ -145,8 +145,7 @@ static bool put_other(lowering *l, uint32_t i)
 static bool lower(lowering *l, uint32_t n_inputs, const uint32_t *inputs, const uint32_t *outputs)
 {
     code *k = l->k;
-    for (uint32_t i = 0; i < l->n; i++)
-        l->number[i] = NOTHING;
+    memset(l->number, 0xff, l->n * sizeof *l->number); /* NOTHING */
     for (uint32_t i = 0; i < k->n_outputs; i++)
         l->number[outputs[i]] = NEEDED;
     mark_needed(l);
@@ -161,7 +160,7 @@ static bool lower(lowering *l, uint32_t n_inputs, const uint32_t *inputs, const 
         k->from = inputs[i];
         l->number[inputs[i]] = code_put(k, OP_INPUT, i, 0, 0);
     }
-    k->n_inputs = n_inputs;
+    k->n_inputs = k->n_lead = n_inputs;
     for (uint32_t i = 0; i < l->n && !k->status; i++)
         if (l->number[i] == NEEDED) {
             if (node_op(&l->t->head.nodes[i]) < AD_OP_COUNT_)

@@ -48,7 +48,8 @@ static void sort(uint32_t n, const uint32_t *from, const tables *t, uint32_t n_k
     }
 }
 
-/* By depth, and those of one depth by operation: at once where both make a key that is small. */
+/* By depth, and those of one depth by operation: at once where both make a key that is small. The
+ * leading inputs come first as it is. */
 static void sort_all(const code *k, tables *t, uint32_t depths)
 {
     const bool at_once = (uint64_t)depths * OP_COUNT <= k->n;
@@ -129,7 +130,9 @@ void code_schedule(code *k)
                 code_take(k, n, one), code_take(k, n, one), code_take(k, n, sizeof *t.at),
                 code_take(k, n, one)};
     uint32_t depths = 1;
-    for (uint32_t i = 0; i < k->n && !k->status; i++) {
+    if (!k->status)
+        memset(t.depth, 0, k->n_lead * sizeof *t.depth);
+    for (uint32_t i = k->n_lead; i < k->n && !k->status; i++) {
         const instr *at = &k->at[i];
         const bool leaf = at->op == OP_INPUT || at->op == OP_CONSTANT;
         t.depth[i] = leaf ? 0 : 1 + deepest(k, at, t.depth);

@@ -26,8 +26,9 @@ static bool reduce_power(code *k, instr *at, double b)
     return !k->status;
 }
 
-static bool reduce(code *k, instr *at)
+bool code_reduce(code *k, uint32_t i)
 {
+    instr *at = &k->at[i];
     double a = 0, b = 0;
     const bool constant_a = code_is_constant(k, at->a, &a),
                constant_b = code_arity(at) > 1 && code_is_constant(k, at->b, &b);
@@ -54,36 +55,26 @@ static bool reduce(code *k, instr *at)
     }
 }
 
-static bool divides_exactly(const code *k, const instr *at, double *reciprocal)
+bool code_divides_exactly(const code *k, uint32_t i, double *reciprocal)
 {
+    const instr *at = &k->at[i];
     double b;
     return (at->op == AD_OP_div || at->op == AD_OP_divz) && code_is_constant(k, at->b, &b) &&
            b != 1 && exact_reciprocal(b, reciprocal);
 }
 
-/* The reciprocals are constants before everything else. */
-static uint32_t reduce_divisions(code *k)
+uint32_t code_reduce_divisions(code *k, uint32_t n)
 {
     double reciprocal;
-    uint32_t found = 0, at = 0;
-    for (uint32_t i = 0; i < k->n; i++)
-        found += divides_exactly(k, &k->at[i], &reciprocal);
-    if (!found || !code_lead(k, found))
+    uint32_t at = k->n_lead;
+    if (!n || !code_lead(k, n))
         return 0;
-    for (uint32_t i = found; i < k->n && !k->status; i++) {
-        if (!divides_exactly(k, &k->at[i], &reciprocal))
+    for (uint32_t i = at + n; i < k->n && !k->status; i++) {
+        if (!code_divides_exactly(k, i, &reciprocal))
             continue;
         k->at[at].a = code_new_constant(k, reciprocal);
         k->at[i].op = k->at[i].op == AD_OP_div ? AD_OP_mul : AD_OP_mulz;
         k->at[i].b = at++;
     }
-    return found;
-}
-
-uint32_t code_strength(code *k)
-{
-    uint32_t reduced = 0;
-    for (uint32_t i = 0; i < k->n && !k->status; i++)
-        reduced += code_is_row(&k->at[i]) && reduce(k, &k->at[i]);
-    return reduced + reduce_divisions(k);
+    return n;
 }

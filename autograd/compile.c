@@ -17,22 +17,16 @@ typedef struct request {
 
 /* ---- passes ---- */
 
-static uint32_t (*const passes[])(code *k) = {/* in the order of ad_pass */
-                                              code_dots,       code_dead,     code_fold,
-                                              code_identities, code_strength, code_common};
-enum {
-    EARLY = AD_PASS_DOTS | AD_PASS_DEAD, /* before derivatives: these are of less then */
-    LATE = AD_PASS_FOLDING | AD_PASS_IDENTITIES | AD_PASS_STRENGTH | AD_PASS_COMMON
-};
-
-static void run_passes(code *k, const ad_compile_config *config, int which, ad_program_stats *stats)
+static void find_dots(code *k, const ad_compile_config *config, ad_program_stats *stats)
 {
-    which &= ~config->without;
-    for (int i = 0; i < AD_PASS_COUNT_ - 1 && !k->status; i++)
-        if (which & 1 << i)
-            stats->changed[i] += config->finite && passes[i] == code_identities
-                                     ? code_identities_finite(k)
-                                     : passes[i](k);
+    if (!(config->without & AD_PASS_DOTS))
+        code_dots(k);
+    stats->changed[0] = k->n_taken;
+}
+
+static void leave_out_dead(code *k, const ad_compile_config *config, ad_program_stats *stats)
+{
+    stats->changed[1] += config->without & AD_PASS_DEAD ? 0 : code_dead(k);
 }
 
 /* ---- programs of scalars ---- */
@@ -192,15 +186,18 @@ static bool compile_scalars(ad_program *p, const request *r, const uint32_t *inp
     routine *to = arena_zeros(&p->memory, sizeof *to);
     bool ok = to && code_lower(&k, r->t, r->n_inputs, inputs, r->n_outputs, outputs);
     if (ok) {
-        to->stats.recorded = k.n - k.n_inputs;
-        run_passes(&k, config, EARLY, &to->stats);
+        ad_program_stats *stats = &to->stats;
+        stats->recorded = k.n - k.n_inputs;
+        find_dots(&k, config, stats); /* before derivatives: these are of less then */
+        leave_out_dead(&k, config, stats);
         put_derivatives(&k, r, &scratch);
-        to->stats.instructions = (int64_t)k.n + k.n_spared + to->stats.changed[1];
+        stats->instructions = (int64_t)k.n + k.n_spared + stats->changed[1];
         keep_listing(&to->before, &k);
-        run_passes(&k, config, sweeps_forward(config->want) ? AD_PASS_DOTS | LATE : LATE,
-                   &to->stats);
-        run_passes(&k, config, AD_PASS_DEAD, &to->stats);
-        to->stats.changed[0] = k.n_taken;
+        if (sweeps_forward(config->want))
+            find_dots(&k, config, stats);
+        code_simplify(&k, ~config->without, config->finite, stats->changed);
+        leave_out_dead(&k, config, stats);
+        stats->changed[0] = k.n_taken;
         p->routine = to;
         ok = !k.status && finish(to, p, r, &k);
     }
