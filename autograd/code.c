@@ -118,8 +118,9 @@ uint32_t *code_replacements(code *k)
 
 void code_replace_factors(const code *k, instr *i, const uint32_t *to)
 {
-    for (uint32_t j = 0; j < 2 * i->b; j++)
-        k->factors[i->a + j] = to[k->factors[i->a + j]];
+    uint32_t *factors = k->factors + i->a, n = 2 * i->b;
+    for (uint32_t j = 0; j < n; j++)
+        factors[j] = to[factors[j]];
     if (i->c != NOTHING)
         i->c = to[i->c];
 }

@@ -120,7 +120,7 @@ uint32_t code_same(code *k, seen *s, uint32_t i)
     uint32_t *at = look(k, t, &key, hash);
     if (*at != NOTHING)
         return *at;
-    if (op != OP_CONSTANT) {
+    if (op != OP_CONSTANT && s->last.n > 0) {
         const uint32_t before = *look(k, &s->last, &key, hash);
         if (before != NOTHING && i - before <= DISTANCE)
             return before;

@@ -148,7 +148,12 @@ static uint32_t put_products(sweep *s, uint32_t *i, uint32_t n, uint32_t sum)
 static uint32_t cotangent(sweep *s, uint32_t of)
 {
     code *k = s->k;
-    uint32_t left = 1, i = s->shares[s->last[of]].next, sum = NOTHING;
+    const share *only = &s->shares[s->last[of]];
+    uint32_t left = 1, i = only->next, sum = NOTHING;
+    if (i == s->last[of]) {
+        k->from = only->from;
+        return only->factor == NOTHING ? only->g : put_mulz(k, only->g, only->factor);
+    }
     for (uint32_t j = i; j != s->last[of]; j = s->shares[j].next)
         left++;
     while (left > 0 && !k->status) {

@@ -19,11 +19,12 @@ static uint32_t deepest(const code *k, const instr *at, const uint32_t *depth)
         most = depth[at->b];
     if (arity > 2 && depth[at->c] > most)
         most = depth[at->c];
-    for (uint32_t j = 0; code_is_dot(at) && j < 2 * at->b; j++)
-        most = depth[k->factors[at->a + j]] > most ? depth[k->factors[at->a + j]] : most;
-    if (code_is_dot(at) && at->c != NOTHING)
-        most = depth[at->c] > most ? depth[at->c] : most;
-    return most;
+    if (!code_is_dot(at))
+        return most;
+    const uint32_t *factors = k->factors + at->a, n = 2 * at->b;
+    for (uint32_t j = 0; j < n; j++)
+        most = depth[factors[j]] > most ? depth[factors[j]] : most;
+    return at->c != NOTHING && depth[at->c] > most ? depth[at->c] : most;
 }
 
 typedef struct tables {
@@ -32,37 +33,39 @@ typedef struct tables {
     uint32_t *origin;
 } tables;
 
-/* order <- the instructions in the order of their keys, stably: key[i] < n_keys */
-static void sort(uint32_t n, const uint32_t *from, const tables *t, uint32_t n_keys)
+/* order <- the instructions in the order of their keys, stably: key[i] < n_keys. The leading inputs
+ * are where they belong. */
+static void sort(const code *k, const uint32_t *from, const tables *t, uint32_t n_keys)
 {
     uint32_t *count = t->count;
     const uint32_t *key = t->key;
     memset(count, 0, ((size_t)n_keys + 1) * sizeof *count);
-    for (uint32_t i = 0; i < n; i++)
+    count[0] = k->n_lead;
+    for (uint32_t i = k->n_lead; i < k->n; i++)
         count[key[i] + 1]++;
     for (uint32_t i = 0; i < n_keys; i++)
         count[i + 1] += count[i];
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t i = k->n_lead; i < k->n; i++) {
         const uint32_t at = from ? from[i] : i;
         t->order[count[key[at]]++] = at;
     }
 }
 
-/* By depth, and those of one depth by operation: at once where both make a key that is small. The
- * leading inputs come first as it is. */
+/* By depth, and those of one depth by operation: at once where both make a key that is small. */
 static void sort_all(const code *k, tables *t, uint32_t depths)
 {
     const bool at_once = (uint64_t)depths * OP_COUNT <= k->n;
-    for (uint32_t i = 0; i < k->n; i++)
-        t->key[i] = (at_once ? t->depth[i] * OP_COUNT : 0) + k->at[i].op;
-    sort(k->n, NULL, t, at_once ? depths * OP_COUNT : OP_COUNT);
+    const uint32_t factor = at_once ? OP_COUNT : 0;
+    for (uint32_t i = k->n_lead; i < k->n; i++)
+        t->key[i] = t->depth[i] * factor + k->at[i].op;
+    sort(k, NULL, t, at_once ? depths * OP_COUNT : OP_COUNT);
     if (at_once)
         return;
     uint32_t *by_operation = t->order;
     t->order = t->other;
     t->other = by_operation;
     memcpy(t->key, t->depth, k->n * sizeof *t->key);
-    sort(k->n, by_operation, t, depths);
+    sort(k, by_operation, t, depths);
 }
 
 /* where an instruction's operands stand, the first of them above all */
@@ -92,7 +95,9 @@ static void turn_downward_runs(const code *k, const tables *t, uint32_t *positio
 {
     const uint32_t *depth = t->depth;
     uint32_t *order = t->order;
-    for (uint32_t i = 0, end; i < k->n; i = end) {
+    for (uint32_t i = 0; i < k->n_lead; i++)
+        position[i] = i;
+    for (uint32_t i = k->n_lead, end; i < k->n; i = end) {
         const uint32_t op = k->at[order[i]].op;
         for (end = i + 1;
              end < k->n && k->at[order[end]].op == op && depth[order[end]] == depth[order[i]];)
@@ -113,30 +118,36 @@ static void turn_downward_runs(const code *k, const tables *t, uint32_t *positio
 
 static void put_in_order(code *k, const tables *t, const uint32_t *position)
 {
-    for (uint32_t i = 0; i < k->n; i++) {
-        t->at[i] = k->at[t->order[i]];
-        t->origin[i] = k->origin[t->order[i]];
-        code_replace_operands(k, &t->at[i], position);
+    const uint32_t first = k->n_lead, n = k->n - first;
+    for (uint32_t i = first; i < k->n; i++) {
+        t->at[i - first] = k->at[t->order[i]];
+        t->origin[i - first] = k->origin[t->order[i]];
+        code_replace_operands(k, &t->at[i - first], position);
     }
-    memcpy(k->at, t->at, k->n * sizeof *k->at);
-    memcpy(k->origin, t->origin, k->n * sizeof *k->origin);
+    memcpy(k->at + first, t->at, n * sizeof *k->at);
+    memcpy(k->origin + first, t->origin, n * sizeof *k->origin);
     code_replace_outputs(k, position);
 }
 
 void code_schedule(code *k)
 {
-    const size_t n = (size_t)k->n + OP_COUNT + 2, one = sizeof(uint32_t);
-    tables t = {code_take(k, n, one), code_take(k, n, one), code_take(k, n, one),
-                code_take(k, n, one), code_take(k, n, one), code_take(k, n, sizeof *t.at),
-                code_take(k, n, one)};
+    const size_t n = (size_t)k->n, behind = n - k->n_lead, one = sizeof(uint32_t);
+    tables t = {.depth = code_take(k, n, one),
+                .key = code_take(k, n, one),
+                .order = code_take(k, n, one),
+                .other = code_take(k, n, one),
+                .count = code_take(k, n + OP_COUNT + 2, one),
+                .at = code_take(k, behind, sizeof *t.at),
+                .origin = code_take(k, behind, one)};
     uint32_t depths = 1;
     if (!k->status)
         memset(t.depth, 0, k->n_lead * sizeof *t.depth);
     for (uint32_t i = k->n_lead; i < k->n && !k->status; i++) {
         const instr *at = &k->at[i];
         const bool leaf = at->op == OP_INPUT || at->op == OP_CONSTANT;
-        t.depth[i] = leaf ? 0 : 1 + deepest(k, at, t.depth);
-        depths = t.depth[i] >= depths ? t.depth[i] + 1 : depths;
+        const uint32_t depth = leaf ? 0 : 1 + deepest(k, at, t.depth);
+        t.depth[i] = depth;
+        depths = depth >= depths ? depth + 1 : depths;
     }
     if (!k->status) {
         sort_all(k, &t, depths);

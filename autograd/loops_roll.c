@@ -23,19 +23,21 @@ typedef struct layout {
 } layout;
 
 static void put_next(rolling *r, const line *next);
+static bool put_more(rolling *r, uint32_t op, const uint32_t at[AT_COUNT]);
 
 static void place_values(layout *p)
 {
     loops *l = p->l;
     const code *k = p->k;
-    for (uint32_t i = 0; i < k->n; i++)
-        p->place[i] = NOTHING;
+    for (uint32_t i = 0; i < k->n_lead; i++)
+        p->place[i] = IN_X | i;
+    memset(p->place + k->n_lead, 0xff, (k->n - k->n_lead) * sizeof *p->place); /* NOTHING */
     for (uint32_t i = 0; i < k->n_outputs; i++) {
         const instr *at = &k->at[k->outputs[i]];
-        if (at->op != OP_INPUT && at->op != OP_CONSTANT && p->place[k->outputs[i]] == NOTHING)
+        if (p->place[k->outputs[i]] == NOTHING && at->op != OP_INPUT && at->op != OP_CONSTANT)
             p->place[k->outputs[i]] = IN_OUT | i;
     }
-    for (uint32_t i = 0; i < k->n; i++) {
+    for (uint32_t i = k->n_lead; i < k->n; i++) {
         const instr *at = &k->at[i];
         if (at->op == OP_INPUT) {
             p->place[i] = IN_X | at->a;
@@ -54,17 +56,15 @@ static void place_values(layout *p)
 static uint32_t put_evenly(layout *p, const instr *at, uint32_t t, uint32_t y)
 {
     const uint32_t *f = p->k->factors + at->a, *place = p->place;
-    uint32_t n = 1;
-    int64_t sa = 0, sb = 0;
-    for (uint32_t a0 = place[f[2 * t]], b0 = place[f[2 * t + 1]], a, b; t + n < at->b; n++) {
-        a = place[f[2 * (t + n)]], b = place[f[2 * (t + n) + 1]];
-        const int64_t da = (int64_t)a - a0, db = (int64_t)b - b0;
-        if (AT_ARRAY(a) != AT_ARRAY(a0) || AT_ARRAY(b) != AT_ARRAY(b0) ||
-            (n > 1 && (da != sa || db != sb)))
-            break;
-        sa = da, sb = db;
-        a0 = a, b0 = b;
-    }
+    const bool more = t + 1 < at->b && AT_ARRAY(place[f[2 * t]]) == AT_ARRAY(place[f[2 * t + 2]]) &&
+                      AT_ARRAY(place[f[2 * t + 1]]) == AT_ARRAY(place[f[2 * t + 3]]);
+    const uint32_t by_a = more ? place[f[2 * t + 2]] - place[f[2 * t]] : 0,
+                   by_b = more ? place[f[2 * t + 3]] - place[f[2 * t + 1]] : 0;
+    uint32_t n = more ? 2 : 1;
+    for (uint32_t a = place[f[2 * t]] + 2 * by_a, b = place[f[2 * t + 1]] + 2 * by_b;
+         more && t + n < at->b && place[f[2 * (t + n)]] == a && place[f[2 * (t + n) + 1]] == b; n++)
+        a += by_a, b += by_b;
+    const int64_t sa = (int32_t)by_a, sb = (int32_t)by_b;
     line to = {.op = at->op,
                .n = n,
                .at = {y, place[f[2 * t]], place[f[2 * t + 1]], 0},
@@ -91,17 +91,20 @@ static void put_line(layout *p, uint32_t i)
             t += put_evenly(p, at, t, y);
         return;
     }
-    put_next(p->to,
-             &(line){.op = at->op,
-                     .at = {y, arity > 0 ? p->place[at->a] : 0, arity > 1 ? p->place[at->b] : 0,
-                            arity > 2 ? p->place[at->c] : 0},
-                     .guard = at->op == OP_GUARD ? (uint8_t)at->c : 0});
+    const uint32_t to[AT_COUNT] = {y, arity > 0 ? p->place[at->a] : 0,
+                                   arity > 1 ? p->place[at->b] : 0,
+                                   arity > 2 ? p->place[at->c] : 0};
+    if (put_more(p->to, at->op, to))
+        return;
+    put_next(p->to, &(line){.op = at->op,
+                            .at = {to[0], to[1], to[2], to[3]},
+                            .guard = at->op == OP_GUARD ? (uint8_t)at->c : 0});
 }
 
 static void put_lines(layout *p)
 {
     const code *k = p->k;
-    for (uint32_t i = 0; i < k->n; i++)
+    for (uint32_t i = k->n_lead; i < k->n; i++)
         if (k->at[i].op != OP_INPUT && k->at[i].op != OP_CONSTANT)
             put_line(p, i);
     for (uint32_t i = 0; i < k->n_outputs; i++) { /* what is already elsewhere */
@@ -114,7 +117,7 @@ static void put_lines(layout *p)
 static uint64_t lines_needed(const code *k)
 {
     uint64_t n = (uint64_t)k->n + k->n_outputs + 1;
-    for (uint32_t i = 0; i < k->n; i++)
+    for (uint32_t i = k->n_lead; i < k->n; i++)
         n += code_is_dot(&k->at[i]) ? k->at[i].b : 0;
     return n;
 }
@@ -139,10 +142,9 @@ typedef struct unit { /* lines that stay together: one, or a loop */
 struct rolling {
     loops *l;
     bool rolled;   /* else every line stays as it is */
-    line run[RUN]; /* lines that go on evenly, the first of them, with their steps */
-    line last;
-    int32_t run_by[1][AT_COUNT];
-    uint32_t rounds;
+    line run[RUN]; /* the first lines that go on evenly, `rounds` of them in all */
+    uint32_t rounds, expected[AT_COUNT]; /* where the next would be */
+    int32_t by[1][AT_COUNT];
     line *from, *to;
     uint32_t n_from, n_to, room_steps, n_steps;
     unit *units;
@@ -308,21 +310,31 @@ static void end_run(rolling *r)
         r->to[r->n_to++] = (line){.op = OP_LOOP, .n = r->rounds, .body = 1};
     memcpy(r->to + r->n_to, r->run, (loop ? 1 : r->rounds) * sizeof *r->run);
     r->n_to += loop ? 1 : r->rounds;
-    if (loop && !add_steps(r, &r->to[r->n_to - 1], r->run_by[0]))
+    if (loop && !add_steps(r, &r->to[r->n_to - 1], r->by[0]))
         r->l->status = AD_NO_MEMORY;
     r->rounds = 0;
 }
 
+static void expect_next(rolling *r, const uint32_t at[AT_COUNT])
+{
+    for (int j = 0; j < AT_COUNT; j++)
+        r->expected[j] = at[j] + (uint32_t)r->by[0][j];
+}
+
 static bool goes_on(rolling *r, const line *next)
 {
-    return r->rolled && r->rounds > 0 && follows(r, &r->last, next, 1, r->run_by, r->rounds == 1);
+    if (!r->rolled || r->rounds == 0)
+        return false;
+    return r->rounds == 1 ? follows(r, &r->run[0], next, 1, r->by, true)
+                          : same_form(r, &r->run[0], next) &&
+                                !memcmp(next->at, r->expected, sizeof r->expected);
 }
 
 static void put_next(rolling *r, const line *next)
 {
     if (!goes_on(r, next)) {
         const bool again = r->rounds > 1 && r->rounds < RUN; /* the last may begin another */
-        const line last = r->last;
+        const line last = r->run[again ? r->rounds - 1 : 0];
         r->rounds -= again;
         end_run(r);
         if (again) {
@@ -334,8 +346,19 @@ static void put_next(rolling *r, const line *next)
     }
     if (r->rounds < RUN)
         r->run[r->rounds] = *next;
-    r->last = *next;
     r->rounds++;
+    expect_next(r, next->at);
+}
+
+/* The same for an operation of a row where it goes on with a run; else false, and nothing done. */
+static bool put_more(rolling *r, uint32_t op, const uint32_t at[AT_COUNT])
+{
+    if (r->rounds < RUN || r->run[0].op != op || op == OP_GUARD ||
+        memcmp(at, r->expected, sizeof r->expected) != 0)
+        return false;
+    r->rounds++;
+    expect_next(r, at);
+    return true;
 }
 
 static void swap_lines(rolling *r)
@@ -474,7 +497,7 @@ static void make_lines(loops *l, code *k, bool with_origins, bool rolled)
          *to = arena_take(scratch, 2 * room * sizeof *to);
     l->constants = arena_take(&l->memory, ((size_t)k->n_constants + 1) * sizeof *l->constants);
     uint32_t guards = 0;
-    for (uint32_t i = 0; i < k->n; i++)
+    for (uint32_t i = k->n_lead; i < k->n; i++)
         guards += k->at[i].op == OP_GUARD;
     l->guard_origins = arena_take(&l->memory, ((size_t)guards + 1) * sizeof *l->guard_origins);
     if (!p.place || !from || !to || !l->constants || !l->guard_origins) {
