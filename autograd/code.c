@@ -87,6 +87,14 @@ uint32_t code_factors(code *k, uint32_t n)
     return first;
 }
 
+uint32_t code_put_dot(code *k, bool absorbing, uint32_t list, uint32_t terms, uint32_t start)
+{
+    const uint32_t taken = 2 * terms - (start == NOTHING);
+    k->n_taken += taken;
+    k->n_spared += taken - 1;
+    return code_put(k, absorbing ? OP_DOTZ : OP_DOT, list, terms, start);
+}
+
 void code_free(code *k)
 {
     pages_free(k->context, &k->instr_pages);

@@ -56,6 +56,8 @@ uint32_t code_new_constant(code *k, double value); /* its number only */
 bool code_lead(code *k, uint32_t n);
 /* room for `n` more factors: where they begin, or NOTHING */
 uint32_t code_factors(code *k, uint32_t n);
+/* a dot product of a list of its own, in place of operations that are never written */
+uint32_t code_put_dot(code *k, bool absorbing, uint32_t list, uint32_t terms, uint32_t start);
 
 static inline uint32_t code_put(code *k, uint32_t op, uint32_t a, uint32_t b, uint32_t c)
 {

@@ -139,9 +139,7 @@ static uint32_t put_products(sweep *s, uint32_t *i, uint32_t n, uint32_t sum)
         k->from = at->from;
         *i = at->next;
     }
-    k->n_taken += 2 * n - (sum == NOTHING);
-    k->n_spared += 2 * n - (sum == NOTHING) - 1;
-    return code_put(k, OP_DOTZ, list, n, sum);
+    return code_put_dot(k, true, list, n, sum);
 }
 
 /* the whole cotangent of an instruction that has one */

@@ -151,8 +151,9 @@ void code_schedule(code *k)
     }
     if (!k->status) {
         sort_all(k, &t, depths);
-        turn_downward_runs(k, &t, t.other);
-        put_in_order(k, &t, t.other);
+        uint32_t *position = t.key; /* has served */
+        turn_downward_runs(k, &t, position);
+        put_in_order(k, &t, position);
     }
     code_done(k);
 }

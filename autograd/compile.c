@@ -17,16 +17,14 @@ typedef struct request {
 
 /* ---- passes ---- */
 
-static void find_dots(code *k, const ad_compile_config *config, ad_program_stats *stats)
+/* Lowering and reverse sweeps make dot products themselves; forward sweeps do not. */
+static void run_passes(code *k, const ad_compile_config *config, ad_program_stats *stats)
 {
-    if (!(config->without & AD_PASS_DOTS))
+    if (k->dots_wanted && config->want & (AD_JVP | AD_JACOBIAN | AD_HVP))
         code_dots(k);
     stats->changed[0] = k->n_taken;
-}
-
-static void leave_out_dead(code *k, const ad_compile_config *config, ad_program_stats *stats)
-{
-    stats->changed[1] += config->without & AD_PASS_DEAD ? 0 : code_dead(k);
+    code_simplify(k, ~config->without, config->finite, stats->changed);
+    stats->changed[1] = config->without & AD_PASS_DEAD ? 0 : code_dead(k);
 }
 
 /* ---- programs of scalars ---- */
@@ -67,9 +65,6 @@ static void put_jacobian(code *k, uint32_t n, uint32_t m, uint32_t *to, arena *s
             to[(size_t)i * n + j] = column[i];
     }
 }
-
-/* Reverse sweeps make dot products of their sums themselves. */
-static bool sweeps_forward(int want) { return want & (AD_JVP | AD_JACOBIAN | AD_HVP); }
 
 /* Derivatives, and with them the outputs of the whole. */
 static void put_derivatives(code *k, const request *r, arena *scratch)
@@ -187,17 +182,11 @@ static bool compile_scalars(ad_program *p, const request *r, const uint32_t *inp
     bool ok = to && code_lower(&k, r->t, r->n_inputs, inputs, r->n_outputs, outputs);
     if (ok) {
         ad_program_stats *stats = &to->stats;
-        stats->recorded = k.n - k.n_inputs;
-        find_dots(&k, config, stats); /* before derivatives: these are of less then */
-        leave_out_dead(&k, config, stats);
+        stats->recorded = (int64_t)k.n + k.n_spared - k.n_inputs;
         put_derivatives(&k, r, &scratch);
-        stats->instructions = (int64_t)k.n + k.n_spared + stats->changed[1];
+        stats->instructions = (int64_t)k.n + k.n_spared;
         keep_listing(&to->before, &k);
-        if (sweeps_forward(config->want))
-            find_dots(&k, config, stats);
-        code_simplify(&k, ~config->without, config->finite, stats->changed);
-        leave_out_dead(&k, config, stats);
-        stats->changed[0] = k.n_taken;
+        run_passes(&k, config, stats);
         p->routine = to;
         ok = !k.status && finish(to, p, r, &k);
     }
