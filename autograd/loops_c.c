@@ -13,6 +13,7 @@ typedef struct writer {
     FILE *to;
     bool needed[AD_OP_COUNT_];
     bool dots;
+    bool locals; /* no memory: what would be there are variables */
 } writer;
 
 /* ---- functions ---- */
@@ -137,6 +138,10 @@ static void write_index(const writer *w, const line *at, int j)
 static void write_operand(const writer *w, const line *at, int j)
 {
     static const char *const arrays[] = {"x", "m", "out", "c"};
+    if (w->locals && AT_ARRAY(at->at[j]) == AT_ARRAY(IN_M)) {
+        fprintf(w->to, "%sm%u", j == AT_Y ? "const double " : "", AT_INDEX(at->at[j]));
+        return;
+    }
     if (AT_ARRAY(at->at[j]) == AT_ARRAY(IN_CONSTANTS) && stands_still(w, at, j)) {
         write_number(w->to, w->l->constants[AT_INDEX(at->at[j])]);
         return;
@@ -307,14 +312,16 @@ ad_status loops_write_c(const loops *l, const char *name, FILE *to, const char *
     writer w = {.l = l, .to = to};
     if (!find_needed(&w, lacking))
         return AD_NOT_RECORDED;
+    w.locals = l->n_loops == 0 && !w.dots && !l->origins; /* nobody looks for them by address */
+    const uint32_t n_memory = w.locals ? 0 : l->n_memory;
     fprintf(
         to,
         "/* %s: %u inputs x, %u results out, %u numbers of memory m; no two of them overlap.\n"
         " * Gives 0, or 1 + the number of a recorded comparison that comes out differently. */\n"
         "#include <math.h>\n\n",
-        name, l->n_inputs, l->n_outputs, l->n_memory);
+        name, l->n_inputs, l->n_outputs, n_memory);
     fprintf(to, "enum { %s_inputs = %u, %s_outputs = %u, %s_memory = %u };\n\n", name, l->n_inputs,
-            name, l->n_outputs, name, l->n_memory);
+            name, l->n_outputs, name, n_memory);
     write_functions(&w);
     if (w.dots)
         fputs(dot_text, to);

@@ -47,6 +47,8 @@ struct ad_workspace {
 
 /* Memory for the result of node i, a copy of the program's: where the plan says, else its own. */
 bool workspace_place(ad_workspace *w, block *b, uint32_t i);
+/* ad_run of a program that is no routine */
+ad_status frame_run(ad_workspace *w, const double *x, double *out);
 /* Parameters are read where they are at the time of the run. */
 void workspace_bind_params(ad_workspace *w);
 bool plan_workspace(ad_workspace *w); /* what a plan needs beside the frame */

@@ -70,22 +70,33 @@ static bool overlap(const double *a, size_t n, const double *b, size_t m)
     return (uintptr_t)a < (uintptr_t)(b + m) && (uintptr_t)b < (uintptr_t)(a + n);
 }
 
-ad_status routine_run(ad_workspace *w, const double *x, double *out)
+static ad_status run_loops(ad_workspace *w, const double *x, double *out)
 {
+    const loops *l = &w->program->routine->loops;
+    loops_run run = {.l = l, .base = {(double *)(uintptr_t)x, w->m, out, l->constants}};
+    return loops_go(&run) ? guard_failed(w, &run) : AD_OK;
+}
+
+/* Short, and here, since machine code may take less time than getting there. */
+ad_status ad_run(ad_workspace *w, const double *x, double *out)
+{
+    if (!w)
+        return AD_NULL;
+    if (w->status)
+        return w->status;
     const routine *r = w->program->routine;
-    if (!out)
-        out = w->out;
+    if (!r)
+        return frame_run(w, x, out);
+    out = out ? out : w->out;
     if (!x)
         x = w->x;
     else if (overlap(x, r->n_all, out, r->loops.n_outputs))
         x = memcpy(w->x, x, r->n_all * sizeof *x);
-    loops_run run = {.l = &r->loops,
-                     .base = {(double *)(uintptr_t)x, w->m, out, r->loops.constants}};
-    ad_status s = AD_OK;
-    if (!r->native || r->native(x, w->m, out)) /* a guard failed: once more, for the text */
-        s = loops_go(&run);
-    if (s)
-        return guard_failed(w, &run);
+    if (!r->native || r->native(x, w->m, out)) { /* a guard failed: once more, for the text */
+        const ad_status s = run_loops(w, x, out);
+        if (s)
+            return s;
+    }
     w->ran = out == w->out;
-    return w->program->context->check_finite ? check_finite(w, out) : AD_OK;
+    return r->loops.origins ? check_finite(w, out) : AD_OK;
 }

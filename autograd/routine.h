@@ -28,8 +28,7 @@ typedef struct routine {
 void routine_free(routine *r);
 void native_free(routine *r);
 
-/* the part of a workspace: its memory, a run, and reading */
+/* the part of a workspace: its memory */
 bool routine_workspace(ad_workspace *w);
-ad_status routine_run(ad_workspace *w, const double *x, double *out);
 
 #endif

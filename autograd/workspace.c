@@ -238,16 +238,10 @@ static ad_status backward_pass(ad_workspace *w)
     return s;
 }
 
-ad_status ad_run(ad_workspace *w, const double *x, double *out)
+ad_status frame_run(ad_workspace *w, const double *x, double *out)
 {
-    if (!w)
-        return AD_NULL;
-    if (w->status)
-        return w->status;
     const ad_program *p = w->program;
     frame *f = &w->frame;
-    if (p->routine)
-        return routine_run(w, x, out);
     if (x)
         set_inputs(w, x);
     f->failed_node = NO_NODE;
