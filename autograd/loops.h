@@ -10,7 +10,7 @@
 #define LOOPS_H
 #include "code.h"
 
-enum { OP_LOOP = OP_COUNT, OP_COPY, LINE_OP_COUNT };
+enum { OP_LOOP = OP_COUNT, OP_COPY, LINE_OP_COUNT, OP_SINCOS = LINE_OP_COUNT };
 
 /* An address: three bits for the array, the rest an index. Guards have numbers in place of results.
  */
@@ -42,13 +42,46 @@ typedef struct line {
     uint8_t apart;         /* a loop of one line, whose rounds do not need one another */
     uint8_t innermost;     /* a loop without loops in it */
     uint8_t guard;         /* of a guard: comparison * 2 + outcome */
+    uint32_t stretch;      /* that begins with it, or that it is, or NOTHING */
 } line;
+
+/* how many of its addresses behind the first are read */
+static inline uint32_t line_operands(const line *l)
+{
+    return l->op == OP_COPY ? 1 : op_is_dot(l->op) ? 2u + l->has_c : code_arities[l->op];
+}
+
+/* ---- what is done number by number (loops_stretch.c) ---- */
+
+/* An instruction whose addresses count from anchors of its stretch. OP_SINCOS writes sin a to y and
+ * cos a to c. */
+typedef struct scalar {
+    uint32_t op, line;
+    uint8_t in[AT_COUNT];
+    int32_t at[AT_COUNT];
+} scalar;
+
+enum { ANCHORS = 64 }; /* of a stretch, at most */
+
+typedef struct anchor {
+    uint32_t array;
+    int32_t by[LOOP_DEPTH]; /* how it moves in the loops around, of the innermost first */
+} anchor;
+
+typedef struct stretch {
+    uint32_t n_lines, rounds; /* rounds: of the loop that it is; else 1 */
+    uint32_t scalars, n, anchors, n_anchors;
+} stretch;
 
 typedef struct loops {
     arena memory;
     line *lines;
     steps *steps;
     double *constants; /* what m begins with */
+    scalar *scalars;
+    anchor *anchors;
+    stretch *stretches;
+    uint32_t n_stretches;
     uint32_t n_lines, n_loops, n_constants, n_memory, n_inputs, n_outputs, n_guards;
     uint32_t *guard_origins;
     uint32_t *origins; /* of m, then of out; NULL where nobody asks: no check for finite numbers */
@@ -59,6 +92,7 @@ typedef struct loops {
 /* From scheduled code. with_origins: remembers where each number comes from. rolled: else every
  * line is done once. Errors: l->status. */
 void loops_roll(loops *l, code *k, bool with_origins, bool rolled);
+void loops_stretch(loops *l); /* the last step of that */
 void loops_free(loops *l);
 
 typedef struct loops_run {

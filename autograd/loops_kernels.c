@@ -135,7 +135,7 @@ void kernel_map(uint32_t op, int64_t n, spaced y, spaced a, spaced b, spaced c)
 
 /* ---- dot products ---- */
 
-enum { LANES = 8, PACK = 256 };
+enum { LANES = DOT_LANES, PACK = 256 };
 
 #define TERM(i) (absorbing && a[i] == 0 ? 0 : a[i] * b[i])
 

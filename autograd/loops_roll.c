@@ -432,11 +432,6 @@ static bool reads_apart(const loops *l, const line *a, int j, const uint32_t *ro
     return j == AT_C && a->at[j] == a->at[AT_Y] && s->by[0][j] == s->by[0][AT_Y];
 }
 
-static uint32_t operands_of(const line *a)
-{
-    return a->op == OP_COPY ? 1 : op_is_dot(a->op) ? 2u + a->has_c : code_arities[a->op];
-}
-
 static void mark_apart(loops *l)
 {
     uint32_t rounds[LOOP_DEPTH + 1], end[LOOP_DEPTH + 1], depth = 0;
@@ -455,7 +450,7 @@ static void mark_apart(loops *l)
         for (uint32_t j = 0; j < depth; j++)
             inward[j] = rounds[depth - 1 - j];
         at->apart = at->body == 1;
-        for (uint32_t j = 0; at->apart && j < operands_of(&at[1]); j++)
+        for (uint32_t j = 0; at->apart && j < line_operands(&at[1]); j++)
             at->apart = reads_apart(l, &at[1], AT_A + (int)j, inward);
     }
 }
@@ -538,6 +533,7 @@ void loops_roll(loops *l, code *k, bool with_origins, bool rolled)
     if (!l->status) {
         mark_apart(l);
         count_work(l);
+        loops_stretch(l);
     }
     code_done(k);
 }

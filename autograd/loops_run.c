@@ -1,8 +1,8 @@
 /* loops_run.c - runs a program of loops
  *
- * Loops whose rounds do not need one another are calls of a kernel. In an innermost loop whose
- * rounds do, every line keeps pointers that move from round to round; other loops go through their
- * lines, round by round. */
+ * Loops whose rounds do not need one another are calls of a kernel. Stretches, innermost loops
+ * whose rounds do among them, are interpreted; other loops go through their lines, round by round.
+ */
 #define AD_PLAIN
 #include "loops_kernels.h"
 #include "special.h"
@@ -29,8 +29,8 @@ static spaced operand(const loops_run *r, const line *l, int j, const rounds *at
     return (spaced){r->base[AT_ARRAY(l->at[j])] + index, inward ? s->by[0][j] : 0};
 }
 
-static ad_status guard_failed(loops_run *r, const line *l, int64_t i, const rounds *at, spaced a,
-                              spaced b)
+static ad_status guard_failed(loops_run *r, const line *l, int64_t i, const rounds *at, double a,
+                              double b)
 {
     int64_t number = AT_INDEX(l->at[AT_Y]);
     const steps *s = l->depth ? &r->l->steps[l->steps] : NULL;
@@ -40,8 +40,8 @@ static ad_status guard_failed(loops_run *r, const line *l, int64_t i, const roun
     number += inward ? i * s->by[0][AT_Y] : 0;
     r->failed_guard = (uint32_t)number;
     r->guard = l->guard;
-    r->compared[0] = a.at[i * a.by];
-    r->compared[1] = b.at[i * b.by];
+    r->compared[0] = a;
+    r->compared[1] = b;
     return AD_RETAPE;
 }
 
@@ -51,7 +51,7 @@ static ad_status run_kernel(loops_run *r, const line *l, int64_t n, const rounds
     const spaced a = operand(r, l, AT_A, at), b = operand(r, l, AT_B, at);
     if (l->op == OP_GUARD) {
         const int64_t i = kernel_guard(l->guard, n, a, b);
-        return i < 0 ? AD_OK : guard_failed(r, l, i, at, a, b);
+        return i < 0 ? AD_OK : guard_failed(r, l, i, at, a.at[i * a.by], b.at[i * b.by]);
     }
     const spaced y = operand(r, l, AT_Y, at), c = operand(r, l, AT_C, at);
     if (op_is_dot(l->op))
@@ -62,105 +62,100 @@ static ad_status run_kernel(loops_run *r, const line *l, int64_t n, const rounds
     return AD_OK;
 }
 
-/* ---- loops whose rounds need one another ---- */
+/* ---- number by number ---- */
 
-typedef struct moving { /* a line in such a loop */
-    uint32_t op, terms;
-    double *y, *a, *b, *c;
-    int32_t by_y, by_a, by_b, by_c;
-    const line *line;
-} moving;
-
-enum { AT_ONCE = 64 }; /* lines of such a loop, at most; longer ones take the general way */
-
-static void prepare(const loops_run *r, const line *l, const rounds *at, moving *m)
+static double *anchor_at(const loops_run *r, const anchor *p, uint32_t inward, const rounds *at)
 {
-    const spaced y = l->op == OP_GUARD ? (spaced){NULL, 0} : operand(r, l, AT_Y, at),
-                 a = operand(r, l, AT_A, at), b = operand(r, l, AT_B, at),
-                 c = operand(r, l, AT_C, at);
-    *m = (moving){l->op,
-                  l->n,
-                  y.at,
-                  a.at,
-                  b.at,
-                  op_is_dot(l->op) ? (l->has_c ? c.at : NULL) : c.at,
-                  (int32_t)y.by,
-                  (int32_t)a.by,
-                  (int32_t)b.by,
-                  (int32_t)c.by,
-                  l};
+    double *to = r->base[p->array];
+    for (uint32_t i = 0; i < at->n; i++)
+        to += at->at[at->n - 1 - i] * p->by[inward + i];
+    return to;
 }
 
-/* where an operand is now; the next time it is a step further */
-#define NEXT(operand) (m->operand += m->by_##operand, m->operand - m->by_##operand)
-
-static bool run_other(moving *m)
+/* a few terms, as kernel_dot would add them */
+static double add_few(bool absorbing, uint32_t n, double c, spaced a, spaced b)
 {
-    const double *a = NEXT(a), *b = NEXT(b), *c = m->c ? NEXT(c) : NULL;
-    double *y = m->y ? NEXT(y) : NULL;
-    if (m->op == OP_GUARD)
-        return kernel_guard(m->line->guard, 1, (spaced){(double *)(uintptr_t)a, 0},
-                            (spaced){(double *)(uintptr_t)b, 0}) < 0;
-    if (m->op == OP_COPY)
-        *y = *a;
-    else /* a dot product */
-        *y = kernel_dot(m->op == OP_DOTZ, m->terms, c ? *c : 0,
-                        (spaced){(double *)(uintptr_t)a, m->line->inner[0]},
-                        (spaced){(double *)(uintptr_t)b, m->line->inner[1]});
+    double sum[DOT_LANES] = {0};
+    for (uint32_t i = 0; i < n; i++, a.at += a.by, b.at += b.by)
+        sum[i] += absorbing && *a.at == 0 ? 0 : *a.at * *b.at;
+    return c + (((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7])));
+}
+
+#define AT(j) (p[s->in[j]] + s->at[j])
+
+static void run_dot(const line *l, const scalar *s, double *const *p)
+{
+    const bool absorbing = l->op == OP_DOTZ;
+    const double c = l->has_c ? *AT(AT_C) : 0;
+    const spaced a = {AT(AT_A), l->inner[0]}, b = {AT(AT_B), l->inner[1]};
+    *AT(AT_Y) = l->n <= DOT_LANES ? add_few(absorbing, l->n, c, a, b)
+                                  : kernel_dot(absorbing, l->n, c, a, b);
+}
+
+/* What is no row of ops.def; false: a guard failed. */
+static bool run_other(const loops_run *r, const scalar *s, double *const *p)
+{
+    const line *l = &r->l->lines[s->line];
+    if (s->op == OP_GUARD)
+        return kernel_guard(l->guard, 1, (spaced){AT(AT_A), 0}, (spaced){AT(AT_B), 0}) < 0;
+    if (s->op == OP_COPY)
+        *AT(AT_Y) = *AT(AT_A);
+    else
+        run_dot(l, s, p);
     return true;
 }
 
-static inline bool run_moving(moving *m)
+/* The instructions of one round; the one that failed, or NULL. */
+static const scalar *run_round(const loops_run *r, const scalar *s, const scalar *end,
+                               double *const *p)
 {
-    switch (m->op) {
+    for (; s < end; s++)
+        switch (s->op) {
 #define OP1(name, ...)                                                                             \
-    case AD_OP_##name: {                                                                           \
-        const double a = *NEXT(a);                                                                 \
-        *NEXT(y) = num_##name##_f64(a);                                                            \
-        return true;                                                                               \
-    }
+    case AD_OP_##name:                                                                             \
+        *AT(AT_Y) = num_##name##_f64(*AT(AT_A));                                                   \
+        break;
 #define OP2(name, ...)                                                                             \
-    case AD_OP_##name: {                                                                           \
-        const double a = *NEXT(a), b = *NEXT(b);                                                   \
-        *NEXT(y) = num_##name##_f64(a, b);                                                         \
-        return true;                                                                               \
-    }
+    case AD_OP_##name:                                                                             \
+        *AT(AT_Y) = num_##name##_f64(*AT(AT_A), *AT(AT_B));                                        \
+        break;
 #define OP3(name, ...)                                                                             \
-    case AD_OP_##name: {                                                                           \
-        const double a = *NEXT(a), b = *NEXT(b), c = *NEXT(c);                                     \
-        *NEXT(y) = num_##name##_f64(a, b, c);                                                      \
-        return true;                                                                               \
-    }
+    case AD_OP_##name:                                                                             \
+        *AT(AT_Y) = num_##name##_f64(*AT(AT_A), *AT(AT_B), *AT(AT_C));                             \
+        break;
 #include "ops.def"
-    default:
-        return run_other(m);
+        case OP_SINCOS: {
+            const double a = *AT(AT_A), sine = sin(a), cosine = cos(a);
+            *AT(AT_Y) = sine;
+            *AT(AT_C) = cosine;
+            break;
+        }
+        default:
+            if (!run_other(r, s, p))
+                return s;
+        }
+    return NULL;
+}
+
+static ad_status run_stretch(loops_run *r, const stretch *t, bool loop, const rounds *at)
+{
+    const loops *l = r->l;
+    const scalar *first = l->scalars + t->scalars, *end = first + t->n;
+    const anchor *anchors = l->anchors + t->anchors;
+    double *p[ANCHORS];
+    for (uint32_t i = 0; i < t->n_anchors; i++)
+        p[i] = anchor_at(r, &anchors[i], loop, at);
+    for (uint32_t round = 0;;) {
+        const scalar *s = run_round(r, first, end, p);
+        if (s)
+            return guard_failed(r, &l->lines[s->line], round, at, *AT(AT_A), *AT(AT_B));
+        if (++round == t->rounds)
+            return AD_OK;
+        for (uint32_t i = 0; i < t->n_anchors; i++)
+            p[i] += anchors[i].by[0];
     }
 }
-#undef NEXT
-
-/* a line once, in the rounds at hand */
-static ad_status run_single(loops_run *r, const line *l, const rounds *at)
-{
-    moving m;
-    prepare(r, l, at, &m);
-    return run_moving(&m) ? AD_OK : guard_failed(r, l, 0, at, (spaced){m.a, 0}, (spaced){m.b, 0});
-}
-
-static ad_status run_carried(loops_run *r, const line *loop, const rounds *at)
-{
-    moving all[AT_ONCE];
-    for (uint32_t i = 0; i < loop->body; i++)
-        prepare(r, &loop[1 + i], at, &all[i]);
-    for (uint32_t k = 0; k < loop->n; k++)
-        for (uint32_t i = 0; i < loop->body; i++)
-            if (!run_moving(&all[i])) {
-                const int64_t gone = (int64_t)k + 1;
-                const spaced a = {all[i].a - gone * all[i].by_a, all[i].by_a},
-                             b = {all[i].b - gone * all[i].by_b, all[i].by_b};
-                return guard_failed(r, all[i].line, k, at, a, b);
-            }
-    return AD_OK;
-}
+#undef AT
 
 /* ---- all lines ---- */
 
@@ -168,15 +163,16 @@ static ad_status run_lines(loops_run *r, const line *l, uint32_t count, rounds *
 {
     ad_status s = AD_OK;
     for (uint32_t i = 0; i < count && !s; i++) {
-        if (l[i].op != OP_LOOP) {
-            s = run_single(r, &l[i], at);
+        const bool loop = l[i].op == OP_LOOP;
+        if (l[i].stretch != NOTHING) {
+            const stretch *t = &r->l->stretches[l[i].stretch];
+            s = run_stretch(r, t, loop, at);
+            i += loop ? l[i].body : t->n_lines - 1;
             continue;
         }
-        if (l[i].apart)
+        if (l[i].apart) {
             s = run_kernel(r, &l[i + 1], l[i].n, at);
-        else if (l[i].innermost && l[i].body <= AT_ONCE)
-            s = run_carried(r, &l[i], at);
-        else { /* as deep as LOOP_DEPTH, at most */
+        } else { /* as deep as LOOP_DEPTH, at most */
             const uint32_t level = at->n++;
             for (at->at[level] = 0; at->at[level] < l[i].n && !s; at->at[level]++)
                 s = run_lines(r, l + i + 1, l[i].body, at);

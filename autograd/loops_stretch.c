@@ -1,0 +1,153 @@
+/* loops_stretch.c - what of a program is done number by number, made ready for that
+ *
+ * Lines one behind the other, and innermost loops whose rounds need one another, become stretches:
+ * their addresses count from a few anchors that move from round to round, so that a round is a walk
+ * over instructions that are never written to. Sine and cosine of the same number become one. */
+#define AD_PLAIN
+#include "loops.h"
+#include <string.h>
+
+enum { FEW = 8 };
+
+typedef struct stretching {
+    loops *l;
+    uint32_t n_scalars, n_anchors, room_anchors, room_stretches;
+} stretching;
+
+/* twice the room where there is none left; false: out of memory */
+static bool grow(arena *memory, void **all, uint32_t n, uint32_t *room, size_t size)
+{
+    if (n < *room)
+        return true;
+    const uint32_t more = 2 * *room + 16;
+    void *fresh = arena_take(memory, more * size);
+    if (!fresh)
+        return false;
+    if (n)
+        memcpy(fresh, *all, n * size);
+    *all = fresh;
+    *room = more;
+    return true;
+}
+
+/* The stretch's anchor from which an address of a line counts; ANCHORS: there is no room for it. */
+static uint32_t find_anchor(stretching *w, stretch *s, const line *at, int j)
+{
+    loops *l = w->l;
+    anchor p = {AT_ARRAY(at->at[j]), {0}};
+    for (uint32_t level = 0; level < at->depth; level++)
+        p.by[level] = l->steps[at->steps].by[level][j];
+    for (uint32_t i = 0; i < s->n_anchors; i++)
+        if (!memcmp(&l->anchors[s->anchors + i], &p, sizeof p))
+            return i;
+    if (s->n_anchors == ANCHORS)
+        return ANCHORS;
+    void *all = l->anchors;
+    if (!grow(&l->memory, &all, w->n_anchors, &w->room_anchors, sizeof p)) {
+        l->status = AD_NO_MEMORY;
+        return ANCHORS;
+    }
+    l->anchors = all;
+    l->anchors[w->n_anchors++] = p;
+    return s->n_anchors++;
+}
+
+/* Is a kernel not worth its call? */
+static bool is_short(const line *loop) { return loop->n < FEW && !op_is_dot(loop[1].op); }
+
+/* sin a, cos a: either one after the other */
+static bool join_sine_and_cosine(scalar *before, const scalar *now)
+{
+    const bool sine = before->op == AD_OP_sin && now->op == AD_OP_cos,
+               cosine = before->op == AD_OP_cos && now->op == AD_OP_sin;
+    if (!(sine || cosine) || before->in[AT_A] != now->in[AT_A] || before->at[AT_A] != now->at[AT_A])
+        return false;
+    const scalar *s = sine ? before : now, *c = sine ? now : before;
+    *before = (scalar){.op = OP_SINCOS,
+                       .line = s->line,
+                       .in = {s->in[AT_Y], s->in[AT_A], 0, c->in[AT_Y]},
+                       .at = {s->at[AT_Y], s->at[AT_A], 0, c->at[AT_Y]}};
+    return true;
+}
+
+/* Line i as the last of a stretch; false: there is no room in it. */
+static bool add_line(stretching *w, stretch *s, uint32_t i)
+{
+    loops *l = w->l;
+    const line *at = &l->lines[i];
+    scalar next = {.op = at->op, .line = i};
+    const uint32_t anchors = s->n_anchors;
+    for (int j = at->op == OP_GUARD ? AT_A : AT_Y; j < AT_COUNT; j++) {
+        if (j > AT_Y && (uint32_t)j > line_operands(at))
+            break;
+        const uint32_t in = find_anchor(w, s, at, j);
+        if (in == ANCHORS) {
+            w->n_anchors -= s->n_anchors - anchors;
+            s->n_anchors = anchors;
+            return false;
+        }
+        next.in[j] = (uint8_t)in;
+        next.at[j] = (int32_t)AT_INDEX(at->at[j]);
+    }
+    s->n_lines++;
+    if (s->n > 0 && join_sine_and_cosine(&l->scalars[w->n_scalars - 1], &next))
+        return true;
+    l->scalars[w->n_scalars++] = next;
+    s->n++;
+    return true;
+}
+
+/* As many of `count` lines from i on as one stretch can have. Where all of them are wanted and that
+ * is fewer, nothing is done. */
+static uint32_t put_stretch(stretching *w, uint32_t i, uint32_t count, uint32_t rounds, bool all)
+{
+    loops *l = w->l;
+    stretch s = {.scalars = w->n_scalars, .anchors = w->n_anchors, .rounds = rounds};
+    void *stretches = l->stretches;
+    if (!grow(&l->memory, &stretches, l->n_stretches, &w->room_stretches, sizeof s)) {
+        l->status = AD_NO_MEMORY;
+        return 0;
+    }
+    l->stretches = stretches;
+    while (s.n_lines < count && add_line(w, &s, i + s.n_lines))
+        ;
+    if (l->status || (all && s.n_lines < count)) {
+        w->n_scalars = s.scalars;
+        w->n_anchors = s.anchors;
+        return 0;
+    }
+    l->stretches[l->n_stretches++] = s;
+    return s.n_lines;
+}
+
+static void put_stretches(stretching *w, uint32_t first, uint32_t end)
+{
+    loops *l = w->l;
+    for (uint32_t i = first, count; i < end && !l->status; i += count) {
+        line *at = &l->lines[i];
+        at->stretch = NOTHING;
+        if (at->op == OP_LOOP) {
+            count = at->body + 1;
+            const uint32_t number = l->n_stretches;
+            const bool alone = at->innermost && (!at->apart || is_short(at));
+            if (alone && put_stretch(w, i + 1, at->body, at->n, true))
+                at->stretch = number;
+            else if (!at->apart)
+                put_stretches(w, i + 1, i + 1 + at->body); /* as deep as LOOP_DEPTH, at most */
+            continue;
+        }
+        for (count = 1; i + count < end && l->lines[i + count].op != OP_LOOP;)
+            count++;
+        at->stretch = l->n_stretches;
+        count = put_stretch(w, i, count, 1, false);
+    }
+}
+
+void loops_stretch(loops *l)
+{
+    stretching w = {.l = l};
+    if (!(l->scalars = arena_take(&l->memory, ((size_t)l->n_lines + 1) * sizeof *l->scalars)))
+        l->status = AD_NO_MEMORY;
+    else
+        put_stretches(&w, 0, l->n_lines);
+}
