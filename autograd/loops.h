@@ -54,7 +54,9 @@ static inline uint32_t line_operands(const line *l)
 /* ---- what is done number by number (loops_stretch.c) ---- */
 
 /* An instruction whose addresses count from anchors of its stretch. OP_SINCOS writes sin a to y and
- * cos a to c. */
+ * cos a to c. LAST_A and LAST_B are added to the operation of a row, or to OP_SINCOS, where that
+ * operand is what the instruction before has written to its y. */
+enum { LAST_A = LINE_OP_COUNT + 1, LAST_B = 2 * LAST_A };
 typedef struct scalar {
     uint32_t op, line;
     uint8_t in[AT_COUNT];

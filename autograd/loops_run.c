@@ -105,28 +105,33 @@ static bool run_other(const loops_run *r, const scalar *s, double *const *p)
     return true;
 }
 
+#define IS(operation, value)                                                                       \
+    case operation:                                                                                \
+        last = value;                                                                              \
+        *AT(AT_Y) = last;                                                                          \
+        break;
+
 /* The instructions of one round; the one that failed, or NULL. */
 static const scalar *run_round(const loops_run *r, const scalar *s, const scalar *end,
                                double *const *p)
 {
+    double last = 0;
     for (; s < end; s++)
         switch (s->op) {
 #define OP1(name, ...)                                                                             \
-    case AD_OP_##name:                                                                             \
-        *AT(AT_Y) = num_##name##_f64(*AT(AT_A));                                                   \
-        break;
+    IS(AD_OP_##name, num_##name##_f64(*AT(AT_A)))                                                  \
+    IS(AD_OP_##name + LAST_A, num_##name##_f64(last))
 #define OP2(name, ...)                                                                             \
-    case AD_OP_##name:                                                                             \
-        *AT(AT_Y) = num_##name##_f64(*AT(AT_A), *AT(AT_B));                                        \
-        break;
-#define OP3(name, ...)                                                                             \
-    case AD_OP_##name:                                                                             \
-        *AT(AT_Y) = num_##name##_f64(*AT(AT_A), *AT(AT_B), *AT(AT_C));                             \
-        break;
+    IS(AD_OP_##name, num_##name##_f64(*AT(AT_A), *AT(AT_B)))                                       \
+    IS(AD_OP_##name + LAST_A, num_##name##_f64(last, *AT(AT_B)))                                   \
+    IS(AD_OP_##name + LAST_B, num_##name##_f64(*AT(AT_A), last))
+#define OP3(name, ...) IS(AD_OP_##name, num_##name##_f64(*AT(AT_A), *AT(AT_B), *AT(AT_C)))
 #include "ops.def"
-        case OP_SINCOS: {
-            const double a = *AT(AT_A), sine = sin(a), cosine = cos(a);
-            *AT(AT_Y) = sine;
+        case OP_SINCOS:
+            last = *AT(AT_A); /* fall through */
+        case OP_SINCOS + LAST_A: {
+            const double sine = sin(last), cosine = cos(last);
+            *AT(AT_Y) = last = sine;
             *AT(AT_C) = cosine;
             break;
         }
@@ -136,6 +141,7 @@ static const scalar *run_round(const loops_run *r, const scalar *s, const scalar
         }
     return NULL;
 }
+#undef IS
 
 static ad_status run_stretch(loops_run *r, const stretch *t, bool loop, const rounds *at)
 {
@@ -143,8 +149,11 @@ static ad_status run_stretch(loops_run *r, const stretch *t, bool loop, const ro
     const scalar *first = l->scalars + t->scalars, *end = first + t->n;
     const anchor *anchors = l->anchors + t->anchors;
     double *p[ANCHORS];
-    for (uint32_t i = 0; i < t->n_anchors; i++)
+    int64_t by[ANCHORS];
+    for (uint32_t i = 0; i < t->n_anchors; i++) {
         p[i] = anchor_at(r, &anchors[i], loop, at);
+        by[i] = anchors[i].by[0];
+    }
     for (uint32_t round = 0;;) {
         const scalar *s = run_round(r, first, end, p);
         if (s)
@@ -152,7 +161,7 @@ static ad_status run_stretch(loops_run *r, const stretch *t, bool loop, const ro
         if (++round == t->rounds)
             return AD_OK;
         for (uint32_t i = 0; i < t->n_anchors; i++)
-            p[i] += anchors[i].by[0];
+            p[i] += by[i];
     }
 }
 #undef AT

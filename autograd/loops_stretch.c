@@ -7,7 +7,7 @@
 #include "loops.h"
 #include <string.h>
 
-enum { FEW = 8 };
+enum { FEW = 8, ORDERED = 64 }; /* ORDERED: instructions of a stretch, at most */
 
 typedef struct stretching {
     loops *l;
@@ -70,6 +70,105 @@ static bool join_sine_and_cosine(scalar *before, const scalar *now)
     return true;
 }
 
+static bool reads(const scalar *now, int j, const scalar *before)
+{
+    return now->in[j] == before->in[AT_Y] && now->at[j] == before->at[AT_Y];
+}
+
+/* ---- in an order in which one reads what the one before has written ---- */
+
+/* Are two addresses the same in some round? */
+static bool meet(const loops *l, const stretch *s, const scalar *a, int i, const scalar *b, int j)
+{
+    const anchor *p = &l->anchors[s->anchors + a->in[i]], *q = &l->anchors[s->anchors + b->in[j]];
+    const int64_t apart = (int64_t)b->at[j] - a->at[i];
+    if (p == q)
+        return apart == 0;
+    if (p->array != q->array)
+        return false;
+    for (int level = 1; level < LOOP_DEPTH; level++)
+        if (p->by[level] != q->by[level])
+            return true; /* for all we know */
+    const int64_t nearer = s->rounds > 1 ? (int64_t)p->by[0] - q->by[0] : 0;
+    return nearer == 0 ? apart == 0
+                       : apart % nearer == 0 && apart / nearer >= 0 && apart / nearer < s->rounds;
+}
+
+/* May `now` be done before `before`? Both are rows. */
+static bool may_pass(const loops *l, const stretch *s, const scalar *now, const scalar *before)
+{
+    if (meet(l, s, now, AT_Y, before, AT_Y))
+        return false;
+    for (uint32_t j = 1; j <= code_arities[now->op]; j++)
+        if (meet(l, s, now, (int)j, before, AT_Y))
+            return false;
+    for (uint32_t j = 1; j <= code_arities[before->op]; j++)
+        if (meet(l, s, now, AT_Y, before, (int)j))
+            return false;
+    return true;
+}
+
+static bool is_row(const scalar *s) { return s->op < AD_OP_COUNT_; }
+
+static bool reads_any(const scalar *now, const scalar *before)
+{
+    bool any = false;
+    for (uint32_t j = 1; is_row(now) && j <= code_arities[now->op]; j++)
+        any |= reads(now, (int)j, before);
+    return any;
+}
+
+/* Which of those from i on reads what the one before i has written, and may follow it? Rather one
+ * that others read; i where there is none. */
+static uint32_t find_reader(const loops *l, const stretch *s, const scalar *all, uint32_t i)
+{
+    uint32_t best = i;
+    for (uint32_t j = i; j < s->n && is_row(&all[j]); j++) {
+        if (!reads_any(&all[j], &all[i - 1]))
+            continue;
+        bool free = true, goes_on = false;
+        for (uint32_t k = i; k < j && free; k++)
+            free = may_pass(l, s, &all[j], &all[k]);
+        for (uint32_t k = j + 1; k < s->n; k++)
+            goes_on |= reads_any(&all[k], &all[j]);
+        if (free && goes_on)
+            return j;
+        best = free && !reads_any(&all[best], &all[i - 1]) ? j : best;
+    }
+    return best;
+}
+
+static void bring_together(const loops *l, const stretch *s)
+{
+    scalar *all = l->scalars + s->scalars;
+    for (uint32_t i = 1; s->n <= ORDERED && i < s->n; i++) {
+        const uint32_t j = find_reader(l, s, all, i);
+        const scalar next = all[j];
+        memmove(all + i + 1, all + i, (j - i) * sizeof *all);
+        all[i] = next;
+    }
+}
+
+static bool gives_last(uint32_t op) { return op < AD_OP_COUNT_ || op == OP_SINCOS; }
+
+/* What is read right after it was written need not come from memory. */
+static void take_from_last(const loops *l, const stretch *s)
+{
+    scalar *all = l->scalars + s->scalars;
+    for (uint32_t i = s->n; i-- > 1;) {
+        scalar *now = &all[i];
+        const uint32_t arity = now->op == OP_SINCOS  ? 1
+                               : gives_last(now->op) ? code_arities[now->op]
+                                                     : 3;
+        if (arity > 2 || !gives_last(all[i - 1].op))
+            continue;
+        if (reads(now, AT_A, &all[i - 1]))
+            now->op += LAST_A;
+        else if (arity == 2 && reads(now, AT_B, &all[i - 1]))
+            now->op += LAST_B;
+    }
+}
+
 /* Line i as the last of a stretch; false: there is no room in it. */
 static bool add_line(stretching *w, stretch *s, uint32_t i)
 {
@@ -116,6 +215,8 @@ static uint32_t put_stretch(stretching *w, uint32_t i, uint32_t count, uint32_t 
         w->n_anchors = s.anchors;
         return 0;
     }
+    bring_together(l, &s);
+    take_from_last(l, &s);
     l->stretches[l->n_stretches++] = s;
     return s.n_lines;
 }
