@@ -135,7 +135,12 @@ void kernel_map(uint32_t op, int64_t n, spaced y, spaced a, spaced b, spaced c)
 
 /* ---- dot products ---- */
 
-enum { LANES = DOT_LANES, PACK = 256 };
+enum { LANES = 8, PACK = 256 };
+
+static inline double add_lanes(const double *sum)
+{
+    return ((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7]));
+}
 
 #define TERM(i) (absorbing && a[i] == 0 ? 0 : a[i] * b[i])
 
@@ -149,7 +154,7 @@ static inline __attribute__((always_inline)) double dot_even(const bool absorbin
             sum[j] += TERM(i + j);
     for (int64_t j = 0; i < n; i++, j++)
         sum[j] += TERM(i);
-    return ((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7]));
+    return add_lanes(sum);
 }
 #undef TERM
 
@@ -174,9 +179,20 @@ static const double *packed(int64_t n, spaced s, double *to)
     return to;
 }
 
+/* at most LANES terms, in the same order */
+static double add_few(bool absorbing, int64_t n, double c, spaced a, spaced b)
+{
+    double sum[LANES] = {0};
+    for (int64_t i = 0; i < n; i++, a.at += a.by, b.at += b.by)
+        sum[i] += absorbing && *a.at == 0 ? 0 : *a.at * *b.at;
+    return c + add_lanes(sum);
+}
+
 double kernel_dot(bool absorbing, int64_t n, double c, spaced a, spaced b)
 {
     double left[PACK], right[PACK];
+    if (n <= LANES)
+        return add_few(absorbing, n, c, a, b);
     if (a.by == 1 && b.by == 1)
         return c + (absorbing ? dot_absorbing(n, a.at, b.at) : dot_plain(n, a.at, b.at));
     for (int64_t i = 0; i < n; i += PACK) {

@@ -13,7 +13,6 @@ typedef struct spaced {
  * one would be, bit for bit. */
 void kernel_map(uint32_t op, int64_t n, spaced y, spaced a, spaced b, spaced c);
 
-enum { DOT_LANES = 8 }; /* running totals of a dot product */
 /* c + sum of a[t] b[t] */
 double kernel_dot(bool absorbing, int64_t n, double c, spaced a, spaced b);
 

@@ -72,15 +72,6 @@ static double *anchor_at(const loops_run *r, const anchor *p, uint32_t inward, c
     return to;
 }
 
-/* a few terms, as kernel_dot would add them */
-static double add_few(bool absorbing, uint32_t n, double c, spaced a, spaced b)
-{
-    double sum[DOT_LANES] = {0};
-    for (uint32_t i = 0; i < n; i++, a.at += a.by, b.at += b.by)
-        sum[i] += absorbing && *a.at == 0 ? 0 : *a.at * *b.at;
-    return c + (((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7])));
-}
-
 #define AT(j) (p[s->in[j]] + s->at[j])
 
 static void run_dot(const line *l, const scalar *s, double *const *p)
@@ -88,8 +79,7 @@ static void run_dot(const line *l, const scalar *s, double *const *p)
     const bool absorbing = l->op == OP_DOTZ;
     const double c = l->has_c ? *AT(AT_C) : 0;
     const spaced a = {AT(AT_A), l->inner[0]}, b = {AT(AT_B), l->inner[1]};
-    *AT(AT_Y) = l->n <= DOT_LANES ? add_few(absorbing, l->n, c, a, b)
-                                  : kernel_dot(absorbing, l->n, c, a, b);
+    *AT(AT_Y) = kernel_dot(absorbing, l->n, c, a, b);
 }
 
 /* What is no row of ops.def; false: a guard failed. */
