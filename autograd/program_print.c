@@ -76,6 +76,8 @@ static void print_instr(FILE *to, uint32_t number, const instr *i)
     const uint32_t arity = code_arity(i), operand[3] = {i->a, i->b, i->c};
     if (i->op == OP_INPUT)
         fprintf(to, " x[%u]", i->a);
+    if (code_is_dot(i))
+        fprintf(to, " of %u terms", i->b);
     for (uint32_t j = 0; j < arity; j++)
         fprintf(to, "%s%u", j ? ", " : " ", operand[j]);
     fputc('\n', to);

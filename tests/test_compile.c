@@ -352,6 +352,101 @@ static void a_network_of_scalars_becomes_products_of_matrices(void **state)
     ad_program_free(p);
 }
 
+/* ---- sums, sines and constants ---- */
+
+/* few products: not worth a dot product, so the sum is the recorded one to the last bit */
+static void sums_of_few_products_keep_their_bits(void **state)
+{
+    ad_tape *t = *state;
+    enum { N = 40 };
+    ad_var x[N], y[N];
+    for (int i = 0; i < N; i++)
+        x[i] = ad_input(t, sin(3 * i) * pow(10, i % 7 - 3));
+    for (int i = 0; i < N; i++) {
+        ad_var a = x[i], b = x[(i + 7) % N], c = x[(i + 11) % N], d = x[(i + 23) % N];
+        y[i] = ad_mul(a, b);
+        if (i % 5 > 0)
+            y[i] = i % 2 ? ad_add(y[i], ad_mul(c, d)) : ad_add(ad_mul(c, d), y[i]);
+        if (i % 5 > 1)
+            y[i] = i % 3 ? ad_add(y[i], ad_mul(b, d)) : ad_add(ad_mul(b, d), y[i]);
+        if (i % 5 > 2)
+            y[i] = ad_add(i % 3 ? ad_sin(y[i]) : y[i], c);
+        if (i % 5 > 3)
+            y[i] = ad_add(ad_mul(y[i], y[(i + 39) % N]), ad_mul(a, c));
+    }
+    ad_program *p = compiled(t, N, x, N, y, 0);
+    ad_workspace *w = ad_workspace_new(p);
+    double out[N];
+    RAN(ad_run(w, NULL, out), AD_OK, w);
+    for (int i = 0; i < N; i++)
+        EQUAL(out[i], ad_value(y[i]));
+    assert_int_equal(ad_program_stats_of(p).changed[0], 0);
+    ad_workspace_free(w);
+    ad_program_free(p);
+}
+
+static void sums_that_are_written_in_turns_become_dot_products(void **state)
+{
+    ad_tape *t = *state;
+    enum { ROWS = 3, N = 9 };
+    ad_var x[N + ROWS * N], y[ROWS];
+    for (int i = 0; i < N + ROWS * N; i++)
+        x[i] = ad_input(t, cos(2 * i));
+    for (int r = 0; r < ROWS; r++)
+        y[r] = ad_mul(x[N + r * N], x[0]);
+    for (int i = 1; i < N; i++)
+        for (int r = 0; r < ROWS; r++)
+            y[r] = ad_add(y[r], ad_mul(x[N + r * N + i], x[i]));
+    ad_program *p = compiled(t, N + ROWS * N, x, ROWS, y, 0);
+    const ad_program_stats s = ad_program_stats_of(p);
+    assert_int_equal(s.changed[0], ROWS * (2 * N - 1));
+    assert_int_equal(s.recorded, ROWS * (2 * N - 1));
+    assert_int_equal(s.instructions, N + ROWS * N + ROWS * (2 * N - 1) + 1); /* a constant */
+    ad_workspace *w = ad_workspace_new(p);
+    double out[ROWS];
+    RAN(ad_run(w, NULL, out), AD_OK, w);
+    for (int r = 0; r < ROWS; r++)
+        if (fabs(out[r] - ad_value(y[r])) > 1e-15 * N)
+            fail_msg("sum %d: got %.17g, want %.17g", r, out[r], ad_value(y[r]));
+    ad_workspace_free(w);
+    ad_program_free(p);
+}
+
+/* They are computed together where both are wanted. */
+static void sine_and_cosine_are_those_of_the_library(void **state)
+{
+    ad_tape *t = *state;
+    ad_var x = ad_input(t, 1), y[2] = {ad_sin(x), ad_cos(x)};
+    ad_program *p = compiled(t, 1, &x, 2, y, 0);
+    ad_workspace *w = ad_workspace_new(p);
+    double out[2];
+    for (int i = 0; i < 20000; i++) {
+        const double at = sin(7. * i) * pow(10, i % 25 - 12);
+        RAN(ad_run(w, &at, out), AD_OK, w);
+        EQUAL(out[0], sin(at));
+        EQUAL(out[1], cos(at));
+    }
+    ad_workspace_free(w);
+    ad_program_free(p);
+}
+
+static void equal_constants_are_one_however_many_there_are(void **state)
+{
+    ad_tape *t = *state;
+    enum { N = 500 };
+    ad_var x = ad_input(t, .3), y = ad_constant(0);
+    for (int i = 0; i < 2 * N; i++)
+        y = ad_add(y, ad_exp(ad_mul(ad_constant(sqrt(1 + i % N) / N), x)));
+    ad_program *p = compiled(t, 1, &x, 1, &y, 0);
+    assert_true(ad_program_stats_of(p).changed[5] >= 2 * N);
+    ad_workspace *w = ad_workspace_new(p);
+    double out;
+    RAN(ad_run(w, NULL, &out), AD_OK, w);
+    EQUAL(out, ad_value(y));
+    ad_workspace_free(w);
+    ad_program_free(p);
+}
+
 /* ---- fused nodes ---- */
 
 static void fused_nodes_are_taken_apart(void **state)
@@ -514,6 +609,13 @@ int main(void)
         cmocka_unit_test(the_first_operation_that_is_not_finite_is_named),
         cmocka_unit_test_setup_teardown(long_recurrences_become_loops, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_network_of_scalars_becomes_products_of_matrices, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(sums_of_few_products_keep_their_bits, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(sums_that_are_written_in_turns_become_dot_products, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(sine_and_cosine_are_those_of_the_library, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(equal_constants_are_one_however_many_there_are, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(fused_nodes_are_taken_apart, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_program_is_printed_before_and_after, set_up, tear_down),
