@@ -41,6 +41,7 @@ typedef struct code {
     uint32_t *outputs;          /* instructions */
     uint32_t from;              /* origin of what is added now */
     uint32_t recent[64];        /* constants, by their bits */
+    const uint32_t *depth;      /* of each instruction, from code_schedule to loops_roll */
     uint32_t n_taken, n_spared; /* taken up into dot products; of these, those never written */
     bool dots_wanted;           /* do sums of products become dot products */
     arena scratch;              /* of a pass, and used again by the next: see code_take */
@@ -145,8 +146,8 @@ static inline void code_replace_operands(const code *k, instr *i, const uint32_t
 }
 void code_replace_outputs(code *k, const uint32_t *to);
 
-/* Puts instructions into the order of their depth, and those of one depth by operation: what can be
- * done side by side stands side by side. */
+/* Puts instructions into the order of their depth (k->depth), and those of one depth by operation:
+ * what can be done side by side stands side by side. */
 void code_schedule(code *k);
 
 #endif

@@ -154,6 +154,9 @@ void code_schedule(code *k)
         uint32_t *position = t.key; /* has served */
         turn_downward_runs(k, &t, position);
         put_in_order(k, &t, position);
+        uint32_t *depth = t.other;
+        for (uint32_t i = 0; i < k->n; i++)
+            depth[i] = i < k->n_lead ? 0 : t.depth[t.order[i]];
+        k->depth = depth;
     }
-    code_done(k);
 }

@@ -85,6 +85,7 @@ typedef struct loops {
     stretch *stretches;
     uint32_t n_stretches;
     uint32_t n_lines, n_loops, n_constants, n_memory, n_inputs, n_outputs, n_guards;
+    uint32_t n_lasting; /* of m; what lies behind is only found by addresses that stand still */
     uint32_t *guard_origins;
     uint32_t *origins; /* of m, then of out; NULL where nobody asks: no check for finite numbers */
     uint64_t operations, flops; /* of a run */
@@ -94,7 +95,8 @@ typedef struct loops {
 /* From scheduled code. with_origins: remembers where each number comes from. rolled: else every
  * line is done once. Errors: l->status. */
 void loops_roll(loops *l, code *k, bool with_origins, bool rolled);
-void loops_stretch(loops *l); /* the last step of that */
+void loops_slots(loops *l, arena *scratch); /* the last steps of that */
+void loops_stretch(loops *l);
 void loops_free(loops *l);
 
 typedef struct loops_run {

@@ -13,7 +13,7 @@ typedef struct writer {
     FILE *to;
     bool needed[AD_OP_COUNT_];
     bool dots;
-    bool locals; /* no memory: what would be there are variables */
+    bool locals; /* no memory: all that would be there are variables */
 } writer;
 
 /* ---- functions ---- */
@@ -138,8 +138,9 @@ static void write_index(const writer *w, const line *at, int j)
 static void write_operand(const writer *w, const line *at, int j)
 {
     static const char *const arrays[] = {"x", "m", "out", "c"};
-    if (w->locals && AT_ARRAY(at->at[j]) == AT_ARRAY(IN_M)) {
-        fprintf(w->to, "%sm%u", j == AT_Y ? "const double " : "", AT_INDEX(at->at[j]));
+    if (AT_ARRAY(at->at[j]) == AT_ARRAY(IN_M) &&
+        (w->locals || AT_INDEX(at->at[j]) >= w->l->n_lasting)) {
+        fprintf(w->to, "%sm%u", w->locals && j == AT_Y ? "const double " : "", AT_INDEX(at->at[j]));
         return;
     }
     if (AT_ARRAY(at->at[j]) == AT_ARRAY(IN_CONSTANTS) && stands_still(w, at, j)) {
@@ -313,7 +314,7 @@ ad_status loops_write_c(const loops *l, const char *name, FILE *to, const char *
     if (!find_needed(&w, lacking))
         return AD_NOT_RECORDED;
     w.locals = l->n_loops == 0 && !w.dots && !l->origins; /* nobody looks for them by address */
-    const uint32_t n_memory = w.locals ? 0 : l->n_memory;
+    const uint32_t n_memory = w.locals ? 0 : l->n_lasting;
     fprintf(
         to,
         "/* %s: %u inputs x, %u results out, %u numbers of memory m; no two of them overlap.\n"
@@ -330,6 +331,8 @@ ad_status loops_write_c(const loops *l, const char *name, FILE *to, const char *
             "int %s(const double *restrict x, double *restrict m, double *restrict out)\n{\n"
             "    (void)x, (void)m, (void)out;\n",
             name);
+    for (uint32_t i = l->n_lasting; i < l->n_memory && !w.locals; i++)
+        fprintf(to, "    double m%u;\n", i);
     write_lines(&w, 0, l->n_lines);
     fputs("    return 0;\n}\n", to);
     return ferror(to) ? AD_BAD_ARGUMENT : AD_OK;

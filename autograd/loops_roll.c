@@ -10,6 +10,8 @@
 #include <string.h>
 
 enum { RUN = 4, REPEATS = 3, LONGEST = 512, TRIES = 16 };
+enum { SOON = 12 };        /* how much deeper the last reader is, at most, of what need not last */
+#define IN_NEAR (5u << 29) /* while places are given: behind the lasting ones of m */
 
 /* ---- places ---- */
 
@@ -19,37 +21,76 @@ typedef struct layout {
     loops *l;
     const code *k;
     uint32_t *place; /* of each instruction */
+    bool *lasting;   /* of each instruction; NULL: all of them */
     rolling *to;     /* where lines go */
 } layout;
 
 static void put_next(rolling *r, const line *next);
 static bool put_more(rolling *r, uint32_t op, const uint32_t at[AT_COUNT]);
 
-static void place_values(layout *p)
+/* Marks what is read long after it was written, or as one of many: the rest may be where the memory
+ * of few rounds is (loops_slots.c). */
+static void mark_lasting(const code *k, bool *lasting)
 {
-    loops *l = p->l;
+    const uint32_t *depth = k->depth;
+    memset(lasting, 0, k->n);
+    for (uint32_t i = k->n_lead; i < k->n; i++) {
+        const instr *at = &k->at[i];
+        const uint32_t arity = code_arity(at), operand[3] = {at->a, at->b, at->c};
+        for (uint32_t j = 0; j < arity; j++)
+            lasting[operand[j]] |= depth[i] - depth[operand[j]] > SOON;
+        for (uint32_t j = 0; code_is_dot(at) && j < 2 * at->b; j++)
+            lasting[k->factors[at->a + j]] = true;
+        if (code_is_dot(at) && at->c != NOTHING)
+            lasting[at->c] = true;
+    }
+}
+
+static void place_outputs(layout *p)
+{
     const code *k = p->k;
-    for (uint32_t i = 0; i < k->n_lead; i++)
-        p->place[i] = IN_X | i;
-    memset(p->place + k->n_lead, 0xff, (k->n - k->n_lead) * sizeof *p->place); /* NOTHING */
     for (uint32_t i = 0; i < k->n_outputs; i++) {
         const instr *at = &k->at[k->outputs[i]];
         if (p->place[k->outputs[i]] == NOTHING && at->op != OP_INPUT && at->op != OP_CONSTANT)
             p->place[k->outputs[i]] = IN_OUT | i;
     }
-    for (uint32_t i = k->n_lead; i < k->n; i++) {
-        const instr *at = &k->at[i];
-        if (at->op == OP_INPUT) {
-            p->place[i] = IN_X | at->a;
-        } else if (at->op == OP_CONSTANT) {
-            l->constants[l->n_constants] = k->constants[at->a];
-            p->place[i] = IN_CONSTANTS | l->n_constants++;
-        } else if (at->op == OP_GUARD) {
-            l->guard_origins[l->n_guards] = k->origin[i];
-            p->place[i] = IN_GUARDS | l->n_guards++;
-        } else if (p->place[i] == NOTHING)
-            p->place[i] = IN_M | l->n_memory++;
+}
+
+static void place_value(layout *p, uint32_t i)
+{
+    loops *l = p->l;
+    const instr *at = &p->k->at[i];
+    uint32_t *to = &p->place[i];
+    if (at->op == OP_INPUT) {
+        *to = IN_X | at->a;
+    } else if (at->op == OP_CONSTANT) {
+        l->constants[l->n_constants] = p->k->constants[at->a];
+        *to = IN_CONSTANTS | l->n_constants++;
+    } else if (at->op == OP_GUARD) {
+        l->guard_origins[l->n_guards] = p->k->origin[i];
+        *to = IN_GUARDS | l->n_guards++;
+    } else if (*to == NOTHING && (!p->lasting || p->lasting[i])) {
+        *to = IN_M | l->n_lasting++;
+    } else if (*to == NOTHING) {
+        *to = IN_NEAR | l->n_memory++;
     }
+}
+
+static void place_values(layout *p)
+{
+    const code *k = p->k;
+    for (uint32_t i = 0; i < k->n_lead; i++)
+        p->place[i] = IN_X | i;
+    memset(p->place + k->n_lead, 0xff, (k->n - k->n_lead) * sizeof *p->place); /* NOTHING */
+    if (p->lasting)
+        mark_lasting(k, p->lasting);
+    place_outputs(p);
+    for (uint32_t i = k->n_lead; i < k->n; i++)
+        place_value(p, i);
+    for (uint32_t i = k->n_lead; i < k->n; i++)
+        if (AT_ARRAY(p->place[i]) == AT_ARRAY(IN_NEAR))
+            p->place[i] = IN_M | (p->l->n_lasting + AT_INDEX(p->place[i]));
+    p->l->n_memory += p->l->n_lasting;
 }
 
 /* The factors from t on that lie evenly: one line, with the sum so far as its start. */
@@ -495,7 +536,10 @@ static void make_lines(loops *l, code *k, bool with_origins, bool rolled)
     for (uint32_t i = k->n_lead; i < k->n; i++)
         guards += k->at[i].op == OP_GUARD;
     l->guard_origins = arena_take(&l->memory, ((size_t)guards + 1) * sizeof *l->guard_origins);
-    if (!p.place || !from || !to || !l->constants || !l->guard_origins) {
+    if (rolled && !with_origins)
+        p.lasting = arena_take(scratch, (size_t)k->n + 1);
+    if ((rolled && !with_origins && !p.lasting) || !p.place || !from || !to || !l->constants ||
+        !l->guard_origins) {
         l->status = AD_NO_MEMORY;
         return;
     }
@@ -532,6 +576,12 @@ void loops_roll(loops *l, code *k, bool with_origins, bool rolled)
         make_lines(l, k, with_origins, rolled);
     if (!l->status) {
         mark_apart(l);
+        if (rolled && !with_origins)
+            loops_slots(l, &k->scratch);
+        else
+            l->n_lasting = l->n_memory;
+    }
+    if (!l->status) {
         count_work(l);
         loops_stretch(l);
     }
