@@ -57,6 +57,11 @@ static inline uint32_t line_operands(const line *l)
  * cos a to c. LAST_A and LAST_B are added to the operation of a row, or to OP_SINCOS, where that
  * operand is what the instruction before has written to its y. */
 enum { LAST_A = LINE_OP_COUNT + 1, LAST_B = 2 * LAST_A };
+/* A product or quotient of a and b, and what is done with it and c, where nothing else reads it. */
+enum { PLUS_C, C_PLUS, MINUS_C, C_MINUS, WITH_C };
+enum { OP_PAIR = LAST_A + LAST_B, PAIR_LAST_A = 4 * WITH_C, PAIR_LAST_B = 2 * PAIR_LAST_A };
+#define PAIR(product, with) (OP_PAIR + (product)*WITH_C + (with))
+enum { PAIR_mul, PAIR_mulz, PAIR_div, PAIR_divz };
 typedef struct scalar {
     uint32_t op, line;
     uint8_t in[AT_COUNT];
@@ -96,7 +101,7 @@ typedef struct loops {
  * line is done once. Errors: l->status. */
 void loops_roll(loops *l, code *k, bool with_origins, bool rolled);
 void loops_slots(loops *l, arena *scratch); /* the last steps of that */
-void loops_stretch(loops *l);
+void loops_stretch(loops *l, arena *scratch);
 void loops_free(loops *l);
 
 typedef struct loops_run {

@@ -583,7 +583,7 @@ void loops_roll(loops *l, code *k, bool with_origins, bool rolled)
     }
     if (!l->status) {
         count_work(l);
-        loops_stretch(l);
+        loops_stretch(l, &k->scratch);
     }
     code_done(k);
 }

@@ -101,6 +101,16 @@ static bool run_other(const loops_run *r, const scalar *s, double *const *p)
         *AT(AT_Y) = last;                                                                          \
         break;
 
+#define PAIRS_OF(name, last_is, product)                                                           \
+    IS(PAIR(PAIR_##name, PLUS_C) + last_is, product + *AT(AT_C))                                   \
+    IS(PAIR(PAIR_##name, C_PLUS) + last_is, *AT(AT_C) + product)                                   \
+    IS(PAIR(PAIR_##name, MINUS_C) + last_is, product - *AT(AT_C))                                  \
+    IS(PAIR(PAIR_##name, C_MINUS) + last_is, *AT(AT_C) - product)
+#define PAIRS(name)                                                                                \
+    PAIRS_OF(name, 0, num_##name##_f64(*AT(AT_A), *AT(AT_B)))                                      \
+    PAIRS_OF(name, PAIR_LAST_A, num_##name##_f64(last, *AT(AT_B)))                                 \
+    PAIRS_OF(name, PAIR_LAST_B, num_##name##_f64(*AT(AT_A), last))
+
 /* The instructions of one round; the one that failed, or NULL. */
 static const scalar *run_round(const loops_run *r, const scalar *s, const scalar *end,
                                double *const *p)
@@ -117,6 +127,10 @@ static const scalar *run_round(const loops_run *r, const scalar *s, const scalar
     IS(AD_OP_##name + LAST_B, num_##name##_f64(*AT(AT_A), last))
 #define OP3(name, ...) IS(AD_OP_##name, num_##name##_f64(*AT(AT_A), *AT(AT_B), *AT(AT_C)))
 #include "ops.def"
+            PAIRS(mul)
+            PAIRS(mulz)
+            PAIRS(div)
+            PAIRS(divz)
         case OP_SINCOS:
             last = *AT(AT_A); /* fall through */
         case OP_SINCOS + LAST_A: {
@@ -132,6 +146,8 @@ static const scalar *run_round(const loops_run *r, const scalar *s, const scalar
     return NULL;
 }
 #undef IS
+#undef PAIRS
+#undef PAIRS_OF
 
 static ad_status run_stretch(loops_run *r, const stretch *t, bool loop, const rounds *at)
 {

@@ -11,6 +11,7 @@ enum { FEW = 8, ORDERED = 64 }; /* ORDERED: instructions of a stretch, at most *
 
 typedef struct stretching {
     loops *l;
+    uint8_t *reads; /* how many lines read what is behind n_lasting: 0, 1 or more */
     uint32_t n_scalars, n_anchors, room_anchors, room_stretches;
 } stretching;
 
@@ -149,7 +150,50 @@ static void bring_together(const loops *l, const stretch *s)
     }
 }
 
-static bool gives_last(uint32_t op) { return op < AD_OP_COUNT_ || op == OP_SINCOS; }
+/* PAIR_mul ..., or NOTHING */
+static uint32_t product_of(uint32_t op)
+{
+    return op == AD_OP_mul    ? PAIR_mul
+           : op == AD_OP_mulz ? PAIR_mulz
+           : op == AD_OP_div  ? PAIR_div
+           : op == AD_OP_divz ? PAIR_divz
+                              : NOTHING;
+}
+
+/* The two as one, into the first; false: they cannot be. */
+static bool join_pair(const stretching *w, const stretch *s, scalar *before, const scalar *now)
+{
+    const loops *l = w->l;
+    const uint32_t product = product_of(before->op), y = (uint32_t)before->at[AT_Y];
+    const bool first = reads(now, AT_A, before), second = reads(now, AT_B, before);
+    if (product == NOTHING || (now->op != AD_OP_add && now->op != AD_OP_sub) || first == second ||
+        l->anchors[s->anchors + before->in[AT_Y]].array != AT_ARRAY(IN_M) || y < l->n_lasting ||
+        w->reads[y - l->n_lasting] != 1)
+        return false;
+    const int other = first ? AT_B : AT_A;
+    before->op = PAIR(product, now->op == AD_OP_add ? (first ? PLUS_C : C_PLUS)
+                                                    : (first ? MINUS_C : C_MINUS));
+    before->in[AT_Y] = now->in[AT_Y], before->at[AT_Y] = now->at[AT_Y];
+    before->in[AT_C] = now->in[other], before->at[AT_C] = now->at[other];
+    before->line = now->line;
+    return true;
+}
+
+static void join_pairs(stretching *w, stretch *s)
+{
+    scalar *all = w->l->scalars + s->scalars;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < s->n; i++)
+        if (n == 0 || !join_pair(w, s, &all[n - 1], &all[i]))
+            all[n++] = all[i];
+    s->n = n;
+    w->n_scalars = s->scalars + n;
+}
+
+static bool gives_last(uint32_t op)
+{
+    return op < AD_OP_COUNT_ || op == OP_SINCOS || op >= OP_PAIR;
+}
 
 /* What is read right after it was written need not come from memory. */
 static void take_from_last(const loops *l, const stretch *s)
@@ -157,15 +201,15 @@ static void take_from_last(const loops *l, const stretch *s)
     scalar *all = l->scalars + s->scalars;
     for (uint32_t i = s->n; i-- > 1;) {
         scalar *now = &all[i];
-        const uint32_t arity = now->op == OP_SINCOS  ? 1
-                               : gives_last(now->op) ? code_arities[now->op]
-                                                     : 3;
-        if (arity > 2 || !gives_last(all[i - 1].op))
+        const scalar *before = &all[i - 1];
+        if (!gives_last(now->op) || !gives_last(before->op))
             continue;
-        if (reads(now, AT_A, &all[i - 1]))
-            now->op += LAST_A;
-        else if (arity == 2 && reads(now, AT_B, &all[i - 1]))
-            now->op += LAST_B;
+        const bool pair = now->op >= OP_PAIR;
+        const uint32_t arity = pair ? 2 : is_row(now) ? code_arities[now->op] : 1;
+        if (arity <= 2 && reads(now, AT_A, before))
+            now->op += pair ? PAIR_LAST_A : LAST_A;
+        else if (arity == 2 && reads(now, AT_B, before))
+            now->op += pair ? PAIR_LAST_B : LAST_B;
     }
 }
 
@@ -216,6 +260,7 @@ static uint32_t put_stretch(stretching *w, uint32_t i, uint32_t count, uint32_t 
         return 0;
     }
     bring_together(l, &s);
+    join_pairs(w, &s);
     take_from_last(l, &s);
     l->stretches[l->n_stretches++] = s;
     return s.n_lines;
@@ -244,11 +289,29 @@ static void put_stretches(stretching *w, uint32_t first, uint32_t end)
     }
 }
 
-void loops_stretch(loops *l)
+static bool count_reads(stretching *w, arena *scratch)
+{
+    const loops *l = w->l;
+    const size_t n = (size_t)l->n_memory - l->n_lasting + 1;
+    if (!(w->reads = arena_zeros(scratch, n)))
+        return false;
+    for (uint32_t i = 0; i < l->n_lines; i++) {
+        const line *at = &l->lines[i];
+        for (int j = AT_A; at->op != OP_LOOP && (uint32_t)j <= line_operands(at); j++) {
+            const uint32_t index = AT_INDEX(at->at[j]);
+            if (AT_ARRAY(at->at[j]) == AT_ARRAY(IN_M) && index >= l->n_lasting)
+                w->reads[index - l->n_lasting] |= (uint8_t)(1 + w->reads[index - l->n_lasting]);
+        }
+    }
+    return true;
+}
+
+void loops_stretch(loops *l, arena *scratch)
 {
     stretching w = {.l = l};
-    if (!(l->scalars = arena_take(&l->memory, ((size_t)l->n_lines + 1) * sizeof *l->scalars)))
-        l->status = AD_NO_MEMORY;
-    else
+    l->scalars = arena_take(&l->memory, ((size_t)l->n_lines + 1) * sizeof *l->scalars);
+    if (l->scalars && count_reads(&w, scratch))
         put_stretches(&w, 0, l->n_lines);
+    else
+        l->status = AD_NO_MEMORY;
 }
