@@ -12,6 +12,12 @@
 #define F(f)     f
 #include "algebra_numeric.h"
 
+/* The rows mulz and divz, for compilers to know that zeros are rare. */
+static inline double mulz_likely(double a, double b) { return AD_LIKELY_(a != 0) ? a * b : 0; }
+static inline double divz_likely(double a, double b) { return AD_LIKELY_(a != 0) ? a / b : 0; }
+#define num_mulz_f64 mulz_likely
+#define num_divz_f64 divz_likely
+
 typedef struct rounds { /* where we are in the loops around a line, the outermost first */
     uint32_t n;
     int64_t at[LOOP_DEPTH];
