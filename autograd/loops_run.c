@@ -117,12 +117,34 @@ static bool run_other(const loops_run *r, const scalar *s, double *const *p)
     PAIRS_OF(name, PAIR_LAST_A, num_##name##_f64(last, *AT(AT_B)))                                 \
     PAIRS_OF(name, PAIR_LAST_B, num_##name##_f64(*AT(AT_A), last))
 
-/* The instructions of one round; the one that failed, or NULL. */
-static const scalar *run_round(const loops_run *r, const scalar *s, const scalar *end,
-                               double *const *p)
+/* where the addresses of a stretch count from, in the round at hand */
+typedef struct anchored {
+    double *p[ANCHORS];
+    uint32_t moving[ANCHORS], n_moving;
+    int64_t by[ANCHORS];
+    uint32_t round;
+} anchored;
+
+static void move_on(anchored *here)
 {
+    for (uint32_t i = 0; i < here->n_moving; i++)
+        here->p[here->moving[i]] += here->by[i];
+    here->round++;
+}
+
+/* All rounds; the instruction that failed, or NULL. */
+static const scalar *run_rounds(const loops_run *r, const stretch *t, anchored *here)
+{
+    const scalar *first = r->l->scalars + t->scalars, *end = first + t->n;
+    double *const *p = here->p;
     double last = 0;
-    for (; s < end; s++)
+    for (const scalar *s = first;; s++) {
+        if (s == end) {
+            if (here->round + 1 == t->rounds)
+                return NULL;
+            move_on(here);
+            s = first;
+        }
         switch (s->op) {
 #define OP1(name, ...)                                                                             \
     IS(AD_OP_##name, num_##name##_f64(*AT(AT_A)))                                                  \
@@ -149,7 +171,7 @@ static const scalar *run_round(const loops_run *r, const scalar *s, const scalar
             if (!run_other(r, s, p))
                 return s;
         }
-    return NULL;
+    }
 }
 #undef IS
 #undef PAIRS
@@ -158,23 +180,21 @@ static const scalar *run_round(const loops_run *r, const scalar *s, const scalar
 static ad_status run_stretch(loops_run *r, const stretch *t, bool loop, const rounds *at)
 {
     const loops *l = r->l;
-    const scalar *first = l->scalars + t->scalars, *end = first + t->n;
-    const anchor *anchors = l->anchors + t->anchors;
-    double *p[ANCHORS];
-    int64_t by[ANCHORS];
-    for (uint32_t i = 0; i < t->n_anchors; i++) {
-        p[i] = anchor_at(r, &anchors[i], loop, at);
-        by[i] = anchors[i].by[0];
-    }
-    for (uint32_t round = 0;;) {
-        const scalar *s = run_round(r, first, end, p);
-        if (s)
-            return guard_failed(r, &l->lines[s->line], round, at, *AT(AT_A), *AT(AT_B));
-        if (++round == t->rounds)
-            return AD_OK;
-        for (uint32_t i = 0; i < t->n_anchors; i++)
-            p[i] += by[i];
-    }
+    const anchor *a = l->anchors + t->anchors;
+    anchored here;
+    uint32_t n_moving = 0;
+    for (uint32_t i = 0; i < t->n_anchors; i++)
+        here.p[i] = anchor_at(r, &a[i], loop, at);
+    for (uint32_t i = 0; t->rounds > 1 && i < t->n_anchors; i++)
+        if (a[i].by[0]) {
+            here.by[n_moving] = a[i].by[0];
+            here.moving[n_moving++] = i;
+        }
+    here.n_moving = n_moving;
+    here.round = 0;
+    const scalar *s = run_rounds(r, t, &here);
+    double *const *p = here.p;
+    return s ? guard_failed(r, &l->lines[s->line], here.round, at, *AT(AT_A), *AT(AT_B)) : AD_OK;
 }
 #undef AT
 
