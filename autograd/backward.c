@@ -393,7 +393,7 @@ static ad_status backward_checked(int n, const ad_var *y, const double *const *s
 ad_status ad_backward(ad_var y)
 {
     ad_tape *t = y.tape;
-    if (!t || !t->head.limit || t->head.next - y.u.bits - 1 >= t->head.n || t->kept || t->behind ||
+    if (!t || !t->head.limit || t->head.next - y.u.bits - 1 >= t->head.n || t->kept ||
         t->n_retained || t->frame.last_leaf != NO_NODE || t->node_pages.spill)
         return backward_checked(1, &y, NULL, false, false, false);
     frame *f = &t->frame;

@@ -107,6 +107,7 @@ ad_status ad_replay(ad_tape *t)
     if (!s)
         s = sweep_forward(&t->frame, 0);
     t->behind = t->behind && s;
+    tape_sync(t);
     frame_report(t, s, "replay");
     return s;
 }

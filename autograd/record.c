@@ -305,9 +305,11 @@ static ad_var unrecord(ad_tape *t, block *b, uint32_t i, bool scalar)
 /* Computes what has just been put on the tape; what is deferred only learns where a view lies. */
 static ad_status compute(ad_tape *t, block *b)
 {
-    const bool later = t->deferring && !t->paused && !b->op->is_view;
-    if (!b->op->value || later) {
-        t->behind |= later;
+    if (!b->op->value)
+        return AD_OK;
+    if (t->deferring && !t->paused && !b->op->is_view) {
+        t->behind = true;
+        tape_sync(t); /* values are no longer there to be read */
         return AD_OK;
     }
     const arena_mark scratch = arena_here(&t->scratch);

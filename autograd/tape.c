@@ -119,7 +119,7 @@ void tape_sync(ad_tape *t)
     h->sites = t->site_pages.base;
     t->frame.n = h->n;
     t->frame.last_input = h->last_input;
-    if (t->status || t->paused || t->context->check_finite) {
+    if (t->status || t->paused || t->behind || t->context->check_finite) {
         h->limit = 0;
         return;
     }

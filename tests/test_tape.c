@@ -144,12 +144,14 @@ static void what_is_deferred_is_computed_when_somebody_looks(void **state)
     EQUAL(ad_value(total[1]), ad_value(total[0]));
 }
 
-static void deferred_values_serve_comparisons_pauses_and_gradients(void **state)
+static void deferred_values_serve_reads_comparisons_pauses_and_gradients(void **state)
 {
     ad_tape *t = *state;
     double g[3];
     ad_var v = ad_input_array(t, AD_F64, 1, three, counting);
     ad_defer(t);
+    EQUAL(ad_value(ad_add(ad_sum(v), 1)), 7);
+    EQUAL(ad_value(ad_sum(v)), 6);
     ad_var y = ad_sum(ad_square(v)); /* 14 */
     assert_true(ad_gt(y, 13));
     ad_var more = ad_add(y, ad_sum(v));
@@ -1426,7 +1428,7 @@ int main(void)
         T(a_full_tape_is_an_error),
         T(every_node_may_have_a_site_of_its_own),
         T(what_is_deferred_is_computed_when_somebody_looks),
-        T(deferred_values_serve_comparisons_pauses_and_gradients),
+        T(deferred_values_serve_reads_comparisons_pauses_and_gradients),
         T(what_cannot_be_computed_is_an_error_when_it_is_due),
         T(backward_twice_gives_the_same),
         T(backward_add_adds),
