@@ -37,6 +37,8 @@ static const struct comparison {
     {"scalar", RECORDED, RECORDING, LARGE, 0, 0},
     {"scalar", FUSED, PLAIN, MLP, MLP, 1.5},
     {"scalar", FUSED, HAND, MLP, 0, 0},
+    {"scalar", ARRAYS, PLAIN, MLP, MLP, 1.5},
+    {"scalar", ARRAYS, HAND, MLP, 0, 0},
     {"replay", REPLAYED, HAND, REPLAYS, 0, 0},
     {"replay", REPLAYED, RECORDED, REPLAYS, 0, 0},
     {"replay", REPLAYED, ADOLC_REPLAYED, REPLAYS, 0, 0},

@@ -184,6 +184,8 @@ const way way_recorded = {"recorded", recorded_start, recorded_gradient, recorde
 const way way_recording = {"recorded, not reversed", recorded_start, recording_gradient, NULL,
                            recorded_finish};
 
+static void *mlp_start(const problem *p) { return p->id == CASE_MLP ? recorded_start(p) : NULL; }
+
 #ifdef HAVE_DOTS
 /* ---- recorded anew, each neuron as one node -----------------------------------------------------
  */
@@ -203,8 +205,6 @@ static ad_var mlp_dots(const ad_var *x)
     return ad_dot_add_n(W, w, a, w[W]);
 }
 
-static void *dots_start(const problem *p) { return p->id == CASE_MLP ? recorded_start(p) : NULL; }
-
 static void dots_gradient(void *state, const double *x, double *out)
 {
     struct recorded *r = state;
@@ -216,9 +216,49 @@ static void dots_gradient(void *state, const double *x, double *out)
     out[0] = ad_value(y);
 }
 
-const way way_dots = {"recorded, with dot nodes", dots_start, dots_gradient, recorded_bytes,
+const way way_dots = {"recorded, with dot nodes", mlp_start, dots_gradient, recorded_bytes,
                       recorded_finish};
 #endif
+
+/* ---- recorded anew, each layer as operations on arrays ------------------------------------------
+ */
+
+enum { LEAVES = 1 + 2 * (MLP_LAYERS + 1) };
+
+/* inputs; weights and biases of each layer */
+static void make_leaves(ad_tape *t, const double *x, ad_var leaf[LEAVES])
+{
+    enum { W = MLP_WIDTH };
+    for (int k = 0; k < LEAVES; k++) {
+        const int layer = (k - 1) / 2, outputs = k && layer == MLP_LAYERS ? 1 : W;
+        const int64_t shape[] = {outputs, k % 2 ? W : 1};
+        leaf[k] = ad_input_array(t, AD_F64, 2, shape, x);
+        x += shape[0] * shape[1];
+    }
+}
+
+static void arrays_gradient(void *state, const double *x, double *out)
+{
+    struct recorded *r = state;
+    ad_var leaf[LEAVES];
+    ad_reset(r->tape);
+    make_leaves(r->tape, x, leaf);
+    ad_var y = leaf[0];
+    for (int layer = 0; layer <= MLP_LAYERS; layer++) {
+        y = ad_add(ad_matmul(leaf[1 + 2 * layer], y), leaf[2 + 2 * layer]);
+        y = layer < MLP_LAYERS ? ad_tanh(y) : ad_sum(y);
+    }
+    ad_backward(y);
+    double *gradient = out + 1;
+    for (int k = 0; k < LEAVES; k++) {
+        ad_grad_read(leaf[k], gradient);
+        gradient += ad_size(leaf[k]);
+    }
+    out[0] = ad_value(y);
+}
+
+const way way_arrays = {"recorded, with arrays", mlp_start, arrays_gradient, recorded_bytes,
+                        recorded_finish};
 
 #ifdef HAVE_DISK
 /* ---- recorded anew, on a tape that lies in a file -----------------------------------------------

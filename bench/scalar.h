@@ -22,7 +22,7 @@ enum case_id { /* in the order of their sizes: ADOL-C never forgets how large a 
                CASE_COUNT
 };
 
-enum { MLP_WIDTH = 64, MLP_INPUTS = 2 * MLP_WIDTH * MLP_WIDTH + 4 * MLP_WIDTH + 1 };
+enum { MLP_WIDTH = 64, MLP_LAYERS = 2, MLP_INPUTS = 2 * MLP_WIDTH * MLP_WIDTH + 4 * MLP_WIDTH + 1 };
 
 extern const char *const case_names[CASE_COUNT];
 
@@ -48,8 +48,8 @@ typedef struct way {
 } way;
 
 /* Some exist where the library has what they are made of: HAVE_... of meson.build. */
-extern const way way_recorded, way_recorded_with_sites, way_recording, way_dots, way_on_disk,
-    way_replayed, way_optimised, way_native, way_hand, way_plain, way_casadi;
+extern const way way_recorded, way_recorded_with_sites, way_recording, way_dots, way_arrays,
+    way_on_disk, way_replayed, way_optimised, way_native, way_hand, way_plain, way_casadi;
 /* Peers; NULL where the benchmark was built without them. */
 const way *peer_adolc_recorded(void);
 const way *peer_adolc_replayed(void);

@@ -29,6 +29,7 @@ static const struct {
 #ifdef HAVE_DOTS
     {"recorded, with dot nodes", &way_dots, NULL},
 #endif
+    {"recorded, with arrays", &way_arrays, NULL},
 #ifdef HAVE_DISK
     {"recorded, tape on disk", &way_on_disk, NULL},
 #endif

@@ -80,6 +80,7 @@ static const struct {
     [SITES] = {"recorded, with source sites", PEER_COUNT, 0},
     [RECORDING] = {"recorded, not reversed", PEER_COUNT, 0},
     [FUSED] = {"recorded, with dot nodes", PEER_COUNT, 0},
+    [ARRAYS] = {"recorded, with arrays", PEER_COUNT, 0},
     [ON_DISK] = {"recorded, tape on disk", PEER_COUNT, 0},
     [REPLAYED] = {"replayed", PEER_COUNT, 1e7},
     [OPTIMISED] = {"optimised program", PEER_COUNT, 1e7},

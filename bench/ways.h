@@ -15,6 +15,7 @@ enum way_id {
     SITES,
     RECORDING,
     FUSED,
+    ARRAYS,
     ON_DISK,
     REPLAYED,
     OPTIMISED,
