@@ -310,6 +310,8 @@ static void long_recurrences_become_loops(void **state)
     ad_program_stats s = ad_program_stats_of(program);
     if (s.lines > 200)
         fail_msg("%lld lines", (long long)s.lines);
+    if (s.workspace_bytes > 6 * STEPS * (int64_t)sizeof(double)) /* what the gradient reads again */
+        fail_msg("%lld bytes", (long long)s.workspace_bytes);
     ad_workspace *w = ad_workspace_new(program);
     double out[4];
     RAN(ad_run(w, NULL, out), AD_OK, w);
@@ -320,6 +322,50 @@ static void long_recurrences_become_loops(void **state)
             fail_msg("gradient %d: got %.17g, want %.17g", i, out[1 + i], ad_grad(x[i]));
     ad_workspace_free(w);
     ad_program_free(program);
+}
+
+/* Recurrences that read the round before, the one before that, what there was at first, and, after
+ * the loop, the last and others: rolled into loops they give the bits of the plain program. */
+static void loops_keep_what_later_rounds_read(void **state)
+{
+    (void)state;
+    enum { STEPS = 60, KINDS = 6, X = 4 };
+    for (int kind = 0; kind < KINDS; kind++) {
+        ad_tape *t = ad_tape_new(NULL);
+        ad_var x[X] = {ad_input(t, .3), ad_input(t, .8), ad_input(t, .1), ad_input(t, 1.7)},
+               p = x[0], q = x[1], kept = ad_mul(p, q), y[3];
+        ad_var all[STEPS];
+        for (int i = 0; i < STEPS; i++) {
+            ad_var old = p, product = ad_mul(x[2], ad_sin(q));
+            p = kind % 2 ? ad_sub(product, p) : ad_sub(p, product);
+            q = kind == 2 ? ad_div(ad_add(q, old), x[3]) : ad_add(q, ad_div(p, x[3]));
+            if (kind == 3) /* two rounds before */
+                p = ad_add(p, ad_mul(x[2], i > 1 ? all[i - 2] : kept));
+            if (kind == 4) /* what there was at first */
+                q = ad_sub(ad_mul(q, x[2]), kept);
+            if (kind == 5) /* not written by the round that reads it */
+                p = ad_add(ad_mul(p, x[2]), ad_cos(i > 0 ? all[i - 1] : p));
+            all[i] = q;
+        }
+        y[0] = ad_add(ad_mul(p, q), kept);
+        y[1] = kind == 1 ? all[STEPS / 2] : all[STEPS - 1];
+        y[2] = p;
+        double plain[3 + X], out[3 + X];
+        const int without[2] = {AD_PASS_LOOPS | AD_PASS_DOTS, AD_PASS_DOTS};
+        for (int i = 0; i < 2; i++) {
+            ad_program *program = ad_compile(
+                t, X, x, 3, y, &(ad_compile_config){.want = AD_GRADIENT, .without = without[i]});
+            ad_workspace *w = ad_workspace_new(program);
+            RAN(ad_run(w, NULL, i ? out : plain), AD_OK, w);
+            assert_true(i == 0 || ad_program_stats_of(program).lines < 300);
+            ad_workspace_free(w);
+            ad_program_free(program);
+        }
+        for (int i = 0; i < 3 + X; i++)
+            if (!same_bits(out[i], plain[i]))
+                fail_msg("kind %d: result %d is %.17g, was %.17g", kind, i, out[i], plain[i]);
+        ad_tape_free(t);
+    }
 }
 
 static void a_network_of_scalars_becomes_products_of_matrices(void **state)
@@ -608,6 +654,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_guard_that_fails_says_so, set_up, tear_down),
         cmocka_unit_test(the_first_operation_that_is_not_finite_is_named),
         cmocka_unit_test_setup_teardown(long_recurrences_become_loops, set_up, tear_down),
+        cmocka_unit_test(loops_keep_what_later_rounds_read),
         cmocka_unit_test_setup_teardown(a_network_of_scalars_becomes_products_of_matrices, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(sums_of_few_products_keep_their_bits, set_up, tear_down),
