@@ -50,6 +50,7 @@ static int64_t divisor(int64_t a, int64_t b)
     return a < 0 ? -a : a;
 }
 
+/* false: none, too many, or out of memory */
 static bool find_candidates(search *s, arena *scratch)
 {
     loops *l = s->l;
@@ -66,6 +67,8 @@ static bool find_candidates(search *s, arena *scratch)
                     (candidate){i, j, AT_INDEX(at->at[AT_Y]), by, loop->n, true, false};
         }
     }
+    if (!s->all)
+        l->status = AD_NO_MEMORY;
     return s->all && (uint64_t)s->n * l->n_lines <= MOST_TESTS;
 }
 
