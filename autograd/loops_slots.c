@@ -91,7 +91,7 @@ static bool may_read(const loops *l, const line *at, int j, const uint32_t *roun
         high += far > 0 ? far : 0;
     }
     const int64_t bottom = c->first + (last < 0 ? last : 0), top = c->first + (last > 0 ? last : 0);
-    return distance % common == 0 && low <= top && high >= bottom &&
+    return (common == 0 || distance % common == 0) && low <= top && high >= bottom &&
            !(low == high && distance == last);
 }
 
