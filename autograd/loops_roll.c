@@ -186,7 +186,9 @@ struct rolling {
     line run[RUN]; /* the first lines that go on evenly, `rounds` of them in all */
     uint32_t rounds, expected[AT_COUNT]; /* where the next would be */
     int32_t by[1][AT_COUNT];
+    arena *scratch;
     line *from, *to;
+    uint32_t room_to; /* while lines are written */
     uint32_t n_from, n_to, room_steps, n_steps;
     unit *units;
     uint32_t n_units;
@@ -344,8 +346,29 @@ static void collect_units(rolling *r)
 
 /* ---- runs of one line each: most of a program, and found while it is written ---- */
 
+static bool make_room(rolling *r)
+{
+    if (r->n_to + RUN + 1 <= r->room_to)
+        return true;
+    const uint32_t room = 2 * r->room_to + 256;
+    line *more = arena_take(r->scratch, room * sizeof *more);
+    if (!more) {
+        r->l->status = AD_NO_MEMORY;
+        return false;
+    }
+    if (r->n_to)
+        memcpy(more, r->to, r->n_to * sizeof *more);
+    r->to = more;
+    r->room_to = room;
+    return true;
+}
+
 static void end_run(rolling *r)
 {
+    if (!make_room(r)) {
+        r->rounds = 0;
+        return;
+    }
     const bool loop = r->rounds >= RUN;
     if (loop)
         r->to[r->n_to++] = (line){.op = OP_LOOP, .n = r->rounds, .body = 1};
@@ -529,8 +552,6 @@ static void make_lines(loops *l, code *k, bool with_origins, bool rolled)
         return;
     }
     p.place = arena_take(scratch, ((size_t)k->n + 1) * sizeof *p.place);
-    line *from = arena_take(scratch, room * sizeof *from),
-         *to = arena_take(scratch, 2 * room * sizeof *to);
     l->constants = arena_take(&l->memory, ((size_t)k->n_constants + 1) * sizeof *l->constants);
     uint32_t guards = 0;
     for (uint32_t i = k->n_lead; i < k->n; i++)
@@ -538,16 +559,19 @@ static void make_lines(loops *l, code *k, bool with_origins, bool rolled)
     l->guard_origins = arena_take(&l->memory, ((size_t)guards + 1) * sizeof *l->guard_origins);
     if (rolled && !with_origins)
         p.lasting = arena_take(scratch, (size_t)k->n + 1);
-    if ((rolled && !with_origins && !p.lasting) || !p.place || !from || !to || !l->constants ||
-        !l->guard_origins) {
+    if ((rolled && !with_origins && !p.lasting) || !p.place || !l->constants || !l->guard_origins) {
         l->status = AD_NO_MEMORY;
         return;
     }
-    rolling r = {.l = l, .rolled = rolled, .from = to, .to = from};
+    rolling r = {.l = l, .rolled = rolled, .scratch = scratch};
     p.to = &r;
     place_values(&p);
     put_lines(&p);
     end_run(&r);
+    if (!l->status && !(r.from = arena_take(scratch, ((size_t)r.n_to + 1) * sizeof *r.from)))
+        l->status = AD_NO_MEMORY;
+    if (l->status)
+        return;
     swap_lines(&r);
     if (with_origins) {
         l->origins =
