@@ -16,13 +16,17 @@
 
 #if HAVE_THREADS
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 
+/* A thread that sleeps takes long to wake, on virtual machines a good part of a millisecond: with
+ * two threads that slept between the layers a training step took as long as with one. */
 enum {
     MOST_THREADS = 256,
-    SPINS = 2000 /* some tens of microseconds: the gap between two products */
+    SPINS = 2000,  /* some tens of microseconds: the gap between two products */
+    YIELDS = 30000 /* ten milliseconds and more, as a BLAS waits: the core is for whom wants it */
 };
 
 /* the tiles of one thread, on a cache line of its own */
@@ -59,8 +63,12 @@ struct pool {
     member *members;
 };
 
-static void relax(void)
+static void relax(int times)
 {
+    if (times >= SPINS) {
+        sched_yield();
+        return;
+    }
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();
 #elif defined(__aarch64__)
@@ -108,10 +116,10 @@ static bool news(pool *p, unsigned seen)
 
 static void await_work(pool *p, unsigned seen)
 {
-    for (int i = 0; i < SPINS; i++) {
+    for (int i = 0; i < SPINS + YIELDS; i++) {
         if (news(p, seen))
             return;
-        relax();
+        relax(i);
     }
     pthread_mutex_lock(&p->lock);
     atomic_fetch_add(&p->sleepers, 1);
@@ -132,10 +140,10 @@ static void wake_all(pool *p)
 
 static void await_members(pool *p, int joined)
 {
-    for (int i = 0; i < SPINS; i++) {
+    for (int i = 0; i < SPINS + YIELDS; i++) {
         if (atomic_load(&p->finished) == joined)
             return;
-        relax();
+        relax(i);
     }
     pthread_mutex_lock(&p->lock);
     atomic_store(&p->caller_sleeps, true);
