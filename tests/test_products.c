@@ -163,51 +163,60 @@ static const int64_t sizes[][3] = {
     {1, 9, 410}, {64, 1, 600}, {16, 32, 256}, {13, 260, 512}, {14, 40, 1024}, {600, 40, 20}};
 enum { SIZES = sizeof sizes / sizeof *sizes, KINDS = 16 };
 
-static void every_set_multiplies(void **state)
+static void with_every_product(uint64_t random, void (*multiply)(matrices *x, void *user),
+                               void *user)
 {
-    (void)state;
-    begin_test();
-    uint64_t random = 5;
     for (int s = 0; s < SIZES; s++)
         for (int kind = 0; kind < KINDS; kind++)
             for (ad_dtype dtype = AD_F64; dtype <= AD_F32; dtype++) {
                 matrices x =
                     matrices_of(dtype, kind, sizes[s][0], sizes[s][1], sizes[s][2], &random);
-                for (int k = 0; k < SETS; k++) {
-                    const kernels *set = kernels_available(all[k]);
-                    if (!set || !set->products->part[dtype] || x.k == 0)
-                        continue;
-                    by_set(set, &x);
-                    check(&x, set->name);
-                }
+                multiply(&x, user);
                 matrices_free(&x);
             }
+}
+
+static void by_every_set(matrices *x, void *user)
+{
+    (void)user;
+    for (int k = 0; k < SETS; k++) {
+        const kernels *set = kernels_available(all[k]);
+        if (!set || !set->products->part[x->dtype] || x->k == 0)
+            continue;
+        by_set(set, x);
+        check(x, set->name);
+    }
+}
+
+static void every_set_multiplies(void **state)
+{
+    (void)state;
+    begin_test();
+    with_every_product(5, by_every_set, NULL);
     end_test();
+}
+
+static void through_every_context(matrices *x, void *user)
+{
+    ad_context *const *contexts = user;
+    for (int k = 0; k < SETS; k++) {
+        by_gemm(contexts[k], x);
+        check(x, "gemm");
+    }
 }
 
 static void the_seam_multiplies_by_whatever_it_chooses(void **state)
 {
     (void)state;
     begin_test();
-    uint64_t random = 6;
-    ad_context *context[SETS];
+    ad_context *contexts[SETS];
     for (int k = 0; k < SETS; k++) {
-        context[k] = ad_context_new(&(ad_context_config){.kernels = all[k]});
-        assert_non_null(context[k]);
+        contexts[k] = ad_context_new(&(ad_context_config){.kernels = all[k]});
+        assert_non_null(contexts[k]);
     }
-    for (int s = 0; s < SIZES; s++)
-        for (int kind = 0; kind < KINDS; kind++)
-            for (ad_dtype dtype = AD_F64; dtype <= AD_F32; dtype++) {
-                matrices x =
-                    matrices_of(dtype, kind, sizes[s][0], sizes[s][1], sizes[s][2], &random);
-                for (int k = 0; k < SETS; k++) {
-                    by_gemm(context[k], &x);
-                    check(&x, "gemm");
-                }
-                matrices_free(&x);
-            }
+    with_every_product(6, through_every_context, contexts);
     for (int k = 0; k < SETS; k++)
-        ad_context_free(context[k]);
+        ad_context_free(contexts[k]);
     end_test();
 }
 
