@@ -18,7 +18,6 @@
 #define LANES        4
 #define SPLAT(x)     _mm256_set1_pd(x)
 #define FMA(a, b, c) _mm256_fmadd_pd(a, b, c)
-#define PIECE_M      36
 #include "products.inc"
 
 #define REAL         float
@@ -27,7 +26,6 @@
 #define LANES        8
 #define SPLAT(x)     _mm256_set1_ps(x)
 #define FMA(a, b, c) _mm256_fmadd_ps(a, b, c)
-#define PIECE_M      72
 #include "products.inc"
 #if defined(__clang__)
 #pragma clang attribute pop

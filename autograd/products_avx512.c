@@ -19,7 +19,6 @@
 #define LANES        8
 #define SPLAT(x)     _mm512_set1_pd(x)
 #define FMA(a, b, c) _mm512_fmadd_pd(a, b, c)
-#define PIECE_M      36
 #include "products.inc"
 
 #define REAL         float
@@ -28,7 +27,6 @@
 #define LANES        16
 #define SPLAT(x)     _mm512_set1_ps(x)
 #define FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
-#define PIECE_M      72
 #include "products.inc"
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -14,7 +14,6 @@ typedef float quad __attribute__((vector_size(16)));
 #define LANES        2
 #define SPLAT(x)     ((pair){(x), (x)})
 #define FMA(a, b, c) ((a) * (b) + (c))
-#define PIECE_M      36
 #include "products.inc"
 
 #define REAL         float
@@ -23,7 +22,6 @@ typedef float quad __attribute__((vector_size(16)));
 #define LANES        4
 #define SPLAT(x)     ((quad){(x), (x), (x), (x)})
 #define FMA(a, b, c) ((a) * (b) + (c))
-#define PIECE_M      72
 #include "products.inc"
 
 const product_kernels products_baseline = {{part_f64, part_f32}, {row_f64, row_f32}};
