@@ -283,7 +283,9 @@ AD_API ad_var ad_constant_array(ad_tape *tape, ad_dtype dtype, int rank, const i
 AD_API ad_var ad_input_tensor(ad_tape *tape, const ad_tensor *value);
 AD_API ad_var ad_constant_tensor(ad_tape *tape, const ad_tensor *value);
 /* An input that borrows the tensor's memory until reset or rewind (holding a reference). Writing it
- * through the API in between makes the next replay fail with AD_MODIFIED. */
+ * through the API in between makes the next replay fail with AD_MODIFIED. A program that is made of
+ * the tape reads it where it lies as well, as it is then, until a workspace is given another; one
+ * that is not contiguous it copies. */
 AD_API ad_var ad_bind(ad_tape *tape, ad_tensor *value);
 /* A parameter's leaf, borrowed likewise; the same node each time it is asked for on one tape. It
  * needs a gradient if the parameter is trainable. */
@@ -648,7 +650,8 @@ AD_API const char *ad_program_note(const ad_program *program);
 /* The program before and after, with what each pass did; of what is long, the ends. */
 AD_API ad_status ad_program_print(const ad_program *program, FILE *to);
 
-/* All buffers of one run; one thread at a time. Inputs hold the values of the capture at first.
+/* All buffers of one run; one thread at a time. Inputs hold the values of the capture at first, and
+ * get memory of their own when they are set for the first time.
  * Never NULL: out of memory is reported by ad_run. */
 AD_API ad_workspace *ad_workspace_new(const ad_program *program);
 AD_API void ad_workspace_free(ad_workspace *workspace);
@@ -668,6 +671,10 @@ AD_API ad_status ad_workspace_read_param_gradient(const ad_workspace *workspace,
 /* Lets this workspace read and assign another tensor in place of a parameter's own (same shape and
  * dtype). */
 AD_API ad_status ad_workspace_bind(ad_workspace *workspace, int parameter_slot, ad_tensor *value);
+/* Input k is read where the tensor lies, without a copy, until it is set or bound again: for large
+ * inputs that change from run to run. The workspace holds a reference. Between runs the tensor may
+ * be written. One that is not contiguous is copied; so is one number. */
+AD_API ad_status ad_workspace_bind_input(ad_workspace *workspace, int input, ad_tensor *value);
 /* The step number on which random operations draw; a run raises it by one. */
 AD_API void ad_workspace_set_step(ad_workspace *workspace, uint64_t step);
 

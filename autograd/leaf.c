@@ -265,6 +265,24 @@ void leaves_release(ad_tape *t, uint32_t from)
     f->last_input = t->head.last_input;
 }
 
+void leaves_hold(const frame *f)
+{
+    for (uint32_t i = f->nodes ? f->last_leaf : NO_NODE; i != NO_NODE;) {
+        const block *b = f->nodes[i].u.block;
+        ad_tensor_retain(b->tensor);
+        i = b->next_leaf;
+    }
+}
+
+void leaves_let_go(const frame *f)
+{
+    for (uint32_t i = f->nodes ? f->last_leaf : NO_NODE; i != NO_NODE;) {
+        const block *b = f->nodes[i].u.block;
+        ad_tensor_free(b->tensor);
+        i = b->next_leaf;
+    }
+}
+
 ad_status frame_check_borrowed(frame *f)
 {
     for (uint32_t i = f->last_leaf; i != NO_NODE;) {

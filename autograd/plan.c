@@ -160,10 +160,26 @@ static void put_every(steps *s)
     for (uint32_t k = 0; k < q->n_order; k++) {
         const uint32_t i = q->order[k];
         if (q->group[i] != NO_NODE)
-            put(s, (plan_step){i, i + 1, q->passes_of + q->group[i], false, NULL});
+            put(s, (plan_step){.from = i, .to = i + 1, .pass = q->passes_of + q->group[i]});
         else if (!node_once(q, i) && !node_idle(q, i))
             put_node(s, i);
     }
+}
+
+static bool reads_input(const planner *q, const plan_step *s)
+{
+    const uint32_t *list = s->pass ? s->pass->nodes : NULL;
+    uint32_t few[3], n = s->pass ? s->pass->n_in : 0;
+    for (uint32_t i = s->from; i < s->to; i++) {
+        if (!s->pass)
+            n = node_operands(q, i, &list, few);
+        for (uint32_t k = 0; k < n; k++) {
+            const block *b = block_at(q->nodes, q->base[list[k]]);
+            if (b && b->leaf == LEAF_INPUT)
+                return true;
+        }
+    }
+    return false;
 }
 
 static bool make_steps(planner *q, void (*find)(steps *s), plan_step **to, uint32_t *n)
@@ -175,6 +191,8 @@ static bool make_steps(planner *q, void (*find)(steps *s), plan_step **to, uint3
     s = (steps){.q = q, .to = *to};
     find(&s);
     *n = s.n;
+    for (uint32_t k = 0; k < s.n; k++)
+        (*to)[k].reads_input = reads_input(q, *to + k);
     return true;
 }
 

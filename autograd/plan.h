@@ -54,6 +54,7 @@ typedef struct plan_step { /* nodes from..to-1 one after the other, or a pass, o
     const fused *pass;
     bool product;
     const summed *sum;
+    bool reads_input; /* a tensor, or a view of it */
 } plan_step;
 
 typedef struct plan {

@@ -143,15 +143,14 @@ static void pool_give(pool *p, size_t at, size_t bytes)
     }
 }
 
-/* Has a node a buffer of its own? Leaves but inputs, views, scalars, what is computed in a state,
+/* Has a node a buffer of its own? Leaves, views, scalars, what is computed in a state,
  * and what only its own pass reads have none. */
 static bool has_buffer(const planner *q, uint32_t i)
 {
     if (node_op(&q->nodes[i]) != CODE_TENSOR || (q->marks[i] & MARK_DEAD))
         return false;
     const block *b = q->nodes[i].u.block;
-    if (b->leaf == LEAF_CONSTANT || b->leaf == LEAF_PARAMETER || b->op->is_view ||
-        q->state[i] != NO_NODE)
+    if (b->leaf != LEAF_NONE || b->op->is_view || q->state[i] != NO_NODE)
         return false;
     if (q->group[i] == NO_NODE || (q->marks[i] & MARK_KEPT))
         return true;

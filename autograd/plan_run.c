@@ -16,10 +16,11 @@ bool plan_workspace(ad_workspace *w)
     w->products = arena_zeros(&w->memory, (q->n_products + 1) * sizeof *w->products);
     w->at = arena_zeros(&w->memory, (p->n_params + 1) * sizeof *w->at);
     w->memory_at = arena_zeros(&w->memory, (p->n_params + 1) * sizeof *w->memory_at);
+    w->inputs_at = arena_zeros(&w->memory, (p->n_inputs + 1) * sizeof *w->inputs_at);
     w->slots = arena_take(&w->memory, q->slots);
     w->parts = arena_take(&w->memory, q->parts * sizeof *w->parts);
-    if (!next || !w->parts || !w->products || !w->at || !w->memory_at || !w->slots ||
-        !commit_reserve(&w->frame, q->n_commits, q->commits))
+    if (!next || !w->parts || !w->products || !w->at || !w->memory_at || !w->inputs_at ||
+        !w->slots || !commit_reserve(&w->frame, q->n_commits, q->commits))
         return false;
     for (uint32_t k = 0; k < q->n_steps; k++) {
         const plan_step *s = &q->steps[k];
@@ -58,7 +59,19 @@ static bool overlap(const array *a, const array *b)
     return from_a < to_b && from_b < to_a;
 }
 
-/* A plan counts on the layout that was captured, and on states that nobody else reads or writes. */
+/* Is it written in place, as another state than `self`? */
+static bool written(const ad_workspace *w, uint32_t self, const array *a)
+{
+    const plan *q = w->program->plan;
+    for (uint32_t j = 0; j < q->n_writes; j++)
+        if (q->writes[j].state != self &&
+            overlap(a, &block_at(w->frame.nodes, q->writes[j].state)->out))
+            return true;
+    return false;
+}
+
+/* A plan counts on the layout that was captured, and on states that nobody else reads or writes.
+ * Inputs are contiguous wherever they lie. */
 static bool plan_holds(const ad_workspace *w)
 {
     const ad_program *p = w->program;
@@ -66,10 +79,13 @@ static bool plan_holds(const ad_workspace *w)
         const block *now = block_at(w->frame.nodes, p->params[k]);
         if (!same_layout(&now->out, &block_at(p->frame.nodes, p->params[k])->out))
             return false;
-        for (uint32_t j = 0; j < p->plan->n_writes; j++)
-            if (p->plan->writes[j].state != p->params[k] &&
-                overlap(&now->out, &block_at(w->frame.nodes, p->plan->writes[j].state)->out))
-                return false;
+        if (written(w, p->params[k], &now->out))
+            return false;
+    }
+    for (uint32_t k = 0; k < p->n_inputs; k++) {
+        const array now = frame_array(&w->frame, p->inputs[k]);
+        if (written(w, NO_NODE, &now))
+            return false;
     }
     return true;
 }
@@ -100,6 +116,14 @@ static bool params_moved(const ad_workspace *w)
     return false;
 }
 
+static bool inputs_moved(const ad_workspace *w)
+{
+    for (uint32_t k = 0; k < w->program->n_inputs; k++)
+        if (w->inputs_at[k] != frame_array(&w->frame, w->program->inputs[k]).data)
+            return true;
+    return false;
+}
+
 /* Runs what follows the first write to a state, but for the passes: it may need scratch memory, and
  * must not find in a run that there is none. Its results are nothing yet. */
 static ad_status rehearse(ad_workspace *w)
@@ -119,49 +143,66 @@ static ad_status rehearse(ad_workspace *w)
     return s;
 }
 
-static ad_status run_once(ad_workspace *w)
+static ad_status run_once(ad_workspace *w, bool all)
 {
     const plan *q = w->program->plan;
     ad_status s = AD_OK;
     for (uint32_t k = 0; !s && k < q->n_once; k++)
-        s = sweep_range(&w->frame, q->once[k].from, q->once[k].to);
+        if (all || q->once[k].reads_input)
+            s = sweep_range(&w->frame, q->once[k].from, q->once[k].to);
     return s;
 }
 
-static void bind_steps(ad_workspace *w)
+static void bind_steps(ad_workspace *w, bool all)
 {
     const plan *q = w->program->plan;
     bound *pass = w->passes;
     bound_product *product = w->products;
-    for (const plan_step *at = q->steps, *end = at + q->n_steps; at < end; at++)
-        if (at->pass) {
+    for (const plan_step *at = q->steps, *end = at + q->n_steps; at < end; at++) {
+        const bool bind = all || at->reads_input;
+        if (at->pass && bind) {
             pass->parts = w->parts;
-            bound_arrays(pass++, &w->frame, w->slots);
-        } else if (at->product &&
-                   !product_bind(&w->frame, block_at(w->frame.nodes, at->from), product++))
-            product[-1].c = NULL;
+            bound_arrays(pass, &w->frame, w->slots);
+        } else if (at->product && bind &&
+                   !product_bind(&w->frame, block_at(w->frame.nodes, at->from), product)) {
+            product->c = NULL;
+        }
+        pass += at->pass != NULL;
+        product += at->product;
+    }
 }
 
-/* What depends on where things lie, and on nothing that changes from run to run. */
-static ad_status bind_memory(ad_workspace *w)
+static void remember_memory(ad_workspace *w)
+{
+    const ad_program *p = w->program;
+    for (uint32_t k = 0; k < p->n_params; k++) {
+        const block *b = block_at(w->frame.nodes, p->params[k]);
+        w->at[k] = b->tensor ? b->tensor : b->param->value;
+        w->memory_at[k] = b->out.data;
+    }
+    for (uint32_t k = 0; k < p->n_inputs; k++)
+        w->inputs_at[k] = frame_array(&w->frame, p->inputs[k]).data;
+}
+
+/* What depends on where things lie, and on nothing that changes from run to run; of inputs only, or
+ * of all. */
+static ad_status bind_memory(ad_workspace *w, bool all)
 {
     const plan *q = w->program->plan;
     frame *f = &w->frame;
-    workspace_bind_params(w);
+    if (all)
+        workspace_bind_params(w);
     if (!plan_holds(w))
         return give_up_plan(w);
     for (uint32_t k = 0; k < q->n_writes; k++)
         block_at(f->nodes, q->writes[k].value)->out.data =
             block_at(f->nodes, q->writes[k].state)->out.data;
-    ad_status s = run_once(w);
-    bind_steps(w);
+    ad_status s = run_once(w, all);
+    bind_steps(w, all);
     if (!s)
         s = rehearse(w);
-    for (uint32_t k = 0; !s && k < w->program->n_params; k++) {
-        const block *b = block_at(f->nodes, w->program->params[k]);
-        w->at[k] = b->tensor ? b->tensor : b->param->value;
-        w->memory_at[k] = b->out.data;
-    }
+    if (!s)
+        remember_memory(w);
     w->bound = !s;
     return s;
 }
@@ -186,9 +227,10 @@ static ad_status run_plan(ad_workspace *w)
 
 ad_status plan_run(ad_workspace *w)
 {
-    w->frame.note[0] = 0;
-    if (w->program->plan && !w->plain && (!w->bound || params_moved(w))) {
-        ad_status s = bind_memory(w);
+    workspace_bind_inputs(w);
+    if (w->program->plan && !w->plain) {
+        const bool all = !w->bound || params_moved(w);
+        const ad_status s = all || inputs_moved(w) ? bind_memory(w, all) : AD_OK;
         if (s)
             return s;
     }

@@ -2,6 +2,7 @@
  * depend on, renumbered without gaps */
 #define AD_PLAIN
 #include "algebra.h"
+#include "leaf.h"
 #include "routine.h"
 #include <string.h>
 
@@ -80,18 +81,19 @@ static block *copy_block(capture *c, const block *from, uint32_t i)
     b->adj_place = ADJ_SCRATCH;
     b->tangent = NULL;
     b->retained = false;
-    b->tensor = NULL;
+    if (b->leaf != LEAF_INPUT || !array_contiguous(&b->out))
+        b->tensor = NULL;
     if (b->attr_bytes && !(b->attr = arena_take(m, b->attr_bytes)))
         return NULL;
     if (b->attr_bytes)
         memcpy(b->attr, from->attr, b->attr_bytes);
-    if (b->leaf == LEAF_CONSTANT || b->leaf == LEAF_INPUT) {
+    if (b->leaf == LEAF_CONSTANT || (b->leaf == LEAF_INPUT && !b->tensor)) {
         array copy = array_of(NULL, b->out.dtype, b->out.rank, b->out.shape);
         if (!(copy.data = arena_take(m, array_bytes(&copy))))
             return NULL;
         array_copy(&copy, &b->out);
         b->out = copy;
-    } else if (b->leaf != LEAF_PARAMETER) {
+    } else if (b->leaf == LEAF_NONE) {
         b->out.data = NULL;
     }
     return b;
@@ -141,6 +143,7 @@ static bool copy_nodes(capture *c)
     }
     p->frame.nodes = to;
     p->frame.n = n;
+    leaves_hold(&p->frame);
     return true;
 }
 
@@ -300,6 +303,7 @@ void ad_program_free(ad_program *p)
         return;
     if (p->routine)
         routine_free(p->routine);
+    leaves_let_go(&p->frame);
     arena_free(&p->memory);
     memory_give(p->context, p, sizeof *p);
 }

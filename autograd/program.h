@@ -30,11 +30,12 @@ struct ad_workspace {
     frame frame;
     array *kept; /* outputs that a commit would write over: as they were before it; others have no
                     data */
-    double *x, *m, *out;     /* of a routine: inputs, memory and outputs */
-    bound *passes;           /* where there is a plan */
-    bound_product *products; /* c NULL: it does not lie so */
-    const ad_tensor **at;    /* parameters when memory was bound */
-    const void **memory_at;
+    double *x, *m, *out;                 /* of a routine: inputs, memory and outputs */
+    void **own;                          /* memory for each input that was set */
+    bound *passes;                       /* where there is a plan */
+    bound_product *products;             /* c NULL: it does not lie so */
+    const ad_tensor **at;                /* parameters when memory was bound */
+    const void **memory_at, **inputs_at; /* and where they, and inputs, lay */
     char *pool, *slots;
     double *parts; /* sums of tiles */
     bool bound,
@@ -49,8 +50,10 @@ struct ad_workspace {
 bool workspace_place(ad_workspace *w, block *b, uint32_t i);
 /* ad_run of a program that is no routine */
 ad_status frame_run(ad_workspace *w, const double *x, double *out);
-/* Parameters are read where they are at the time of the run. */
+/* Parameters, and inputs that are bound to tensors, are read where they are at the time of the run.
+ */
 void workspace_bind_params(ad_workspace *w);
+void workspace_bind_inputs(ad_workspace *w);
 bool plan_workspace(ad_workspace *w); /* what a plan needs beside the frame */
 /* Forward, by the plan if there is one and it holds; and the assignments. */
 ad_status plan_run(ad_workspace *w);

@@ -50,15 +50,10 @@ static bool copy_frame(ad_workspace *w)
         nodes[tensor ? i : i - 1].u.block = copy;
         if (copy->saved_bytes && !(copy->saved = arena_zeros(m, copy->saved_bytes)))
             return false;
-        if (!tensor || copy->leaf == LEAF_CONSTANT || copy->leaf == LEAF_PARAMETER ||
-            copy->op->is_view)
-            continue;
-        if (!workspace_place(w, copy, i))
+        if (tensor && copy->leaf == LEAF_NONE && !copy->op->is_view && !workspace_place(w, copy, i))
             return false;
-        if (copy->leaf == LEAF_INPUT)
-            array_copy(&copy->out, &b->out);
     }
-    return true;
+    return (w->own = arena_zeros(m, (p->n_inputs + 1) * sizeof *w->own));
 }
 
 /* Outputs that are states, or views of them, are read from a copy after the commit. */
@@ -96,6 +91,8 @@ ad_workspace *ad_workspace_new(const ad_program *p)
                    : !copy_frame(w) || !keep_outputs(w) || (p->plan && !plan_workspace(w))) {
         w->status = AD_NO_MEMORY;
         snprintf(w->error, sizeof w->error, "workspace: out of memory");
+    } else {
+        leaves_hold(&w->frame);
     }
     return w;
 }
@@ -104,8 +101,8 @@ void ad_workspace_free(ad_workspace *w)
 {
     if (!w || !w->program)
         return;
-    for (uint32_t k = 0; !(w->status == AD_NO_MEMORY) && k < w->program->n_params; k++)
-        ad_tensor_free(block_at(w->frame.nodes, w->program->params[k])->tensor);
+    if (w->status != AD_NO_MEMORY)
+        leaves_let_go(&w->frame);
     arena_free(&w->memory);
     arena_free(&w->scratch);
     memory_give(w->program->context, w, sizeof *w);
@@ -143,26 +140,82 @@ static ad_status run_failed(ad_workspace *w, ad_status s)
     return s;
 }
 
+/* ---- inputs ----
+ *
+ * They are read where the program has them, or where the tensor lies that they are bound to, until
+ * they are set: then this workspace has memory of its own for them. */
+
 static array input_array(const ad_workspace *w, int k)
 {
     return w->program->routine ? array_scalar(&w->x[k])
                                : frame_array(&w->frame, w->program->inputs[k]);
 }
 
-ad_status ad_workspace_set(ad_workspace *w, int k, const ad_tensor *value)
+/* Where input k is to be written; false: out of memory. */
+static bool own_input(ad_workspace *w, int k, array *to)
 {
+    block *b = w->program->routine ? NULL : block_at(w->frame.nodes, w->program->inputs[k]);
+    if (b && !w->own[k] && !(w->own[k] = arena_take(&w->memory, array_bytes(&b->out))))
+        return false;
+    if (b && b->out.data != w->own[k]) {
+        b->out.data = w->own[k];
+        ad_tensor_free(b->tensor);
+        b->tensor = NULL;
+    }
+    *to = input_array(w, k);
+    return true;
+}
+
+/* May input k have this value? */
+static ad_status check_input(ad_workspace *w, int k, const ad_tensor *value, const char *who)
+{
+    static const char *const wrong[] = {[AD_BAD_INDEX] = "no such input",
+                                        [AD_BAD_SHAPE] = "the input has another shape",
+                                        [AD_BAD_DTYPE] = "the input has another dtype"};
     if (!w || !value)
         return AD_NULL;
     if (w->status)
         return w->status;
-    if (k < 0 || (uint32_t)k >= w->program->n_inputs)
-        return workspace_fail(w, AD_BAD_INDEX, "workspace_set: no such input");
-    array from = tensor_array(value), to = input_array(w, k);
-    if (!same_shape(&from, &to))
-        return workspace_fail(w, AD_BAD_SHAPE, "workspace_set: the input has another shape");
-    if (from.dtype != to.dtype)
-        return workspace_fail(w, AD_BAD_DTYPE, "workspace_set: the input has another dtype");
+    ad_status s = k < 0 || (uint32_t)k >= w->program->n_inputs ? AD_BAD_INDEX : AD_OK;
+    const array from = tensor_array(value), to = s ? from : input_array(w, k);
+    if (!s && !same_shape(&from, &to))
+        s = AD_BAD_SHAPE;
+    if (!s && from.dtype != to.dtype)
+        s = AD_BAD_DTYPE;
+    if (s)
+        snprintf(w->error, sizeof w->error, "%s: %s", who, wrong[s]);
+    return s;
+}
+
+static ad_status copy_input(ad_workspace *w, int k, const ad_tensor *value, const char *who)
+{
+    array from = tensor_array(value), to;
+    if (!own_input(w, k, &to)) {
+        snprintf(w->error, sizeof w->error, "%s: out of memory", who);
+        return AD_NO_MEMORY;
+    }
     array_copy(&to, &from);
+    return AD_OK;
+}
+
+ad_status ad_workspace_set(ad_workspace *w, int k, const ad_tensor *value)
+{
+    const ad_status s = check_input(w, k, value, "workspace_set");
+    return s ? s : copy_input(w, k, value, "workspace_set");
+}
+
+ad_status ad_workspace_bind_input(ad_workspace *w, int k, ad_tensor *value)
+{
+    const ad_status s = check_input(w, k, value, "workspace_bind_input");
+    if (s)
+        return s;
+    block *b = w->program->routine ? NULL : block_at(w->frame.nodes, w->program->inputs[k]);
+    const array a = tensor_array(value);
+    if (!b || !array_contiguous(&a))
+        return copy_input(w, k, value, "workspace_bind_input");
+    ad_tensor_retain(value);
+    ad_tensor_free(b->tensor);
+    b->tensor = value;
     return AD_OK;
 }
 
@@ -172,9 +225,11 @@ ad_status ad_workspace_set_scalar(ad_workspace *w, int k, double value)
         return AD_NULL;
     if (w->status)
         return w->status;
+    array to;
     if (k < 0 || (uint32_t)k >= w->program->n_inputs || input_array(w, k).size != 1)
         return workspace_fail(w, AD_BAD_INDEX, "workspace_set_scalar: no such scalar input");
-    array to = input_array(w, k);
+    if (!own_input(w, k, &to))
+        return workspace_fail(w, AD_NO_MEMORY, "workspace_set_scalar: out of memory");
     array_put(&to, 0, value);
     return AD_OK;
 }
@@ -187,21 +242,27 @@ void workspace_bind_params(ad_workspace *w)
     }
 }
 
-static const double *set_inputs(ad_workspace *w, const double *x)
+void workspace_bind_inputs(ad_workspace *w)
+{
+    for (uint32_t k = 0; k < w->program->n_inputs; k++) {
+        block *b = block_at(w->frame.nodes, w->program->inputs[k]);
+        if (b && b->tensor)
+            b->out.data = tensor_array(b->tensor).data;
+    }
+}
+
+static ad_status set_inputs(ad_workspace *w, const double *x)
 {
     const ad_program *p = w->program;
     for (uint32_t k = 0; k < p->n_inputs; k++) {
-        node *n = &w->frame.nodes[p->inputs[k]];
-        if (node_op(n) == CODE_INPUT) {
-            n->u.value = *x++;
-            continue;
-        }
-        array to = frame_array(&w->frame, p->inputs[k]);
+        array to;
+        if (!own_input(w, (int)k, &to))
+            return AD_NO_MEMORY;
         array from = array_of((void *)(uintptr_t)x, AD_F64, to.rank, to.shape);
         array_copy(&to, &from);
         x += to.size;
     }
-    return x;
+    return AD_OK;
 }
 
 static double *read_array(const array *v, double *out)
@@ -242,10 +303,11 @@ ad_status frame_run(ad_workspace *w, const double *x, double *out)
 {
     const ad_program *p = w->program;
     frame *f = &w->frame;
-    if (x)
-        set_inputs(w, x);
     f->failed_node = NO_NODE;
-    ad_status s = plan_run(w);
+    f->note[0] = 0;
+    ad_status s = x ? set_inputs(w, x) : AD_OK;
+    if (!s)
+        s = plan_run(w);
     if (!s && (p->flags & AD_GRADIENT))
         s = backward_pass(w);
     for (uint32_t k = 0; !s && out && k < p->n_outputs; k++) {

@@ -115,8 +115,8 @@ static const char *make_step(struct trainer *t)
 #ifdef HAVE_DEFER
     ad_defer(tape);
 #endif
-    ad_var in[4] = {ad_input_tensor(tape, t->x[0]), ad_input_tensor(tape, t->y[0]),
-                    ad_input(tape, 0), ad_input(tape, 0)};
+    ad_var in[4] = {ad_bind(tape, t->x[0]), ad_bind(tape, t->y[0]), ad_input(tape, 0),
+                    ad_input(tape, 0)};
     ad_var params[2 * MAX_LAYERS], gradients[2 * MAX_LAYERS];
     ad_var loss = record_loss(t, tape, in[0], in[1], params);
     ad_gradients(loss, 2 * t->layers, params, gradients);
@@ -135,8 +135,13 @@ static ad_status run_step(struct trainer *t)
 {
     const int which = (int)(t->step++ % BATCHES);
     const double n = (double)t->step;
+#ifdef HAVE_BIND_INPUT
+    ad_workspace_bind_input(t->workspace, 0, t->x[which]);
+    ad_workspace_bind_input(t->workspace, 1, t->y[which]);
+#else
     ad_workspace_set(t->workspace, 0, t->x[which]);
     ad_workspace_set(t->workspace, 1, t->y[which]);
+#endif
     ad_workspace_set_scalar(t->workspace, 2, t->adam ? rate / (1 - pow(beta1, n)) : rate_sgd);
     if (t->adam)
         ad_workspace_set_scalar(t->workspace, 3, 1 / sqrt(1 - pow(beta2, n)));

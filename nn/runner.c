@@ -34,7 +34,7 @@ static void free_views(nn_views *views)
 
 static ad_var leaf(ad_tape *tape, ad_tensor *part)
 {
-    return part ? ad_input_tensor(tape, part) : (ad_var){0};
+    return part ? ad_bind(tape, part) : (ad_var){0};
 }
 
 static int slots_of(nn_runner *runner, const nn_recording *r, bool scalars, ad_var *slots)
@@ -107,11 +107,11 @@ ad_status nn_runner_run(nn_runner *runner, const nn_batch *batch, double rate, d
     const nn_views *views = &runner->views[batch->number];
     ad_status status = AD_OK;
     for (int k = 0; !status && k < runner->n_inputs; k++)
-        status = ad_workspace_set(w, k, views->inputs[k]);
+        status = ad_workspace_bind_input(w, k, views->inputs[k]);
     if (!status && runner->target >= 0)
-        status = ad_workspace_set(w, runner->target, views->target);
+        status = ad_workspace_bind_input(w, runner->target, views->target);
     if (!status && runner->weights >= 0)
-        status = ad_workspace_set(w, runner->weights, views->weights);
+        status = ad_workspace_bind_input(w, runner->weights, views->weights);
     if (!status && runner->rate >= 0)
         status = ad_workspace_set_scalar(w, runner->rate, rate);
     if (!status && runner->total >= 0)

@@ -884,7 +884,10 @@ static void run(fuzz *f)
     fits = fits && total < MAX_NUMBERS / 2;
     switch (byte(f) % 6) {
     case 0:
-        ad_workspace_set(w, slot, f->tensor[byte(f) % TENSORS]);
+        if (byte(f) % 2)
+            ad_workspace_set(w, slot, f->tensor[byte(f) % TENSORS]);
+        else
+            ad_workspace_bind_input(w, slot, f->tensor[byte(f) % TENSORS]);
         break;
     case 1:
         ad_workspace_set_scalar(w, slot, number(f));

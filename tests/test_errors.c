@@ -668,6 +668,7 @@ static void calls_of_a_missing_program_say_so(void **state)
     STATUS(ad_workspace_read_gradient(NULL, 0, out), AD_NULL, NULL);
     STATUS(ad_workspace_read_param_gradient(NULL, 0, out), AD_NULL, NULL);
     STATUS(ad_workspace_bind(NULL, 0, NULL), AD_NULL, NULL);
+    STATUS(ad_workspace_bind_input(NULL, 0, NULL), AD_NULL, NULL);
     ad_workspace_set_step(NULL, 1);
     assert_string_equal(ad_workspace_error(NULL), "null workspace");
 }
@@ -706,6 +707,13 @@ static void slots_that_are_not_there_are_refused(void **state)
     STATUS(ad_workspace_set(w, 1, f3), AD_BAD_DTYPE, NULL);
     CONTAINS(ad_workspace_error(w), "another dtype");
     STATUS(ad_workspace_set(w, 1, NULL), AD_NULL, NULL);
+    STATUS(ad_workspace_bind_input(w, 2, t3), AD_BAD_INDEX, NULL);
+    CONTAINS(ad_workspace_error(w), "workspace_bind_input: no such input");
+    STATUS(ad_workspace_bind_input(w, -1, t3), AD_BAD_INDEX, NULL);
+    STATUS(ad_workspace_bind_input(w, 1, t4), AD_BAD_SHAPE, NULL);
+    STATUS(ad_workspace_bind_input(w, 1, f3), AD_BAD_DTYPE, NULL);
+    CONTAINS(ad_workspace_error(w), "workspace_bind_input: the input has another dtype");
+    STATUS(ad_workspace_bind_input(w, 1, NULL), AD_NULL, NULL);
     STATUS(ad_workspace_set_scalar(w, 1, 1), AD_BAD_INDEX, NULL);
     STATUS(ad_workspace_set_scalar(w, -1, 1), AD_BAD_INDEX, NULL);
     STATUS(ad_workspace_bind(w, 1, t3), AD_BAD_INDEX, NULL);

@@ -170,6 +170,80 @@ static void a_recorded_view_of_borrowed_memory_runs_on_its_own(void **state)
     ad_tensor_free(turned);
 }
 
+static void a_bound_input_is_read_where_it_lies(void **state)
+{
+    ad_tape *t = *state;
+    ad_tensor *first = ad_tensor_from(NULL, AD_F64, 2, two_by_three, counting);
+    ad_tensor *second = ad_tensor_new(NULL, AD_F64, 2, two_by_three);
+    ad_tensor *turned = ad_tensor_permuted(second, (const int[]){1, 0});
+    ad_var x = ad_bind(t, first);
+    ad_var y[3] = {ad_sum(ad_mul(x, x)), ad_matmul(ad_transpose(x), x), ad_slice(x, 0, 1, 2, 1)};
+    ad_program *p = captured(t, 1, &x, 3, y, AD_VALUES);
+    ad_workspace *w = ad_workspace_new(p), *other = ad_workspace_new(p);
+    double *lies = ad_tensor_data(first), out[13];
+    for (int run = 0; run < 3; run++) { /* as it is then */
+        lies[5] = 6 + run;
+        RAN(ad_run(w, NULL, out), AD_OK, w);
+        EQUAL(out[0], 55 + (6 + run) * (6 + run));
+        EQUAL(out[9], 9 + (6 + run) * (6 + run));
+        EQUAL(out[12], 6 + run);
+    }
+    lies[5] = 6;
+    for (int i = 0; i < 6; i++)
+        ((double *)ad_tensor_data(second))[i] = -i;
+    RAN(ad_workspace_bind_input(w, 0, second), AD_OK, w);
+    RAN(ad_run(w, NULL, out), AD_OK, w);
+    EQUAL(out[0], 55);
+    EQUAL(out[9], 4 + 25);
+    EQUAL(out[12], -5);
+    RAN(ad_run(other, NULL, out), AD_OK, other);
+    EQUAL(out[0], 91);
+    RAN(ad_run(other, (const double[]){1, 1, 1, 1, 1, 1}, out), AD_OK,
+        other); /* its own from now */
+    EQUAL(out[0], 6);
+    EQUAL(lies[5], 6);
+    lies[5] = 7;
+    RAN(ad_run(other, NULL, out), AD_OK, other);
+    EQUAL(out[0], 6);
+    RAN(ad_workspace_set(w, 0, first), AD_OK, w);
+    RAN(ad_run(w, NULL, out), AD_OK, w);
+    EQUAL(out[0], 55 + 49);
+    EQUAL(((double *)ad_tensor_data(second))[5], -5); /* as they were */
+    RAN(ad_workspace_bind_input(w, 0, second), AD_OK, w);
+    ad_tensor_free(second);
+    RAN(ad_run(w, NULL, out), AD_OK, w); /* the workspace holds it */
+    EQUAL(out[0], 55);
+    ad_tensor_free(first);
+    ad_tensor_free(turned);
+    ad_workspace_free(w);
+    ad_workspace_free(other);
+    ad_program_free(p);
+}
+
+static void a_bound_input_may_be_strided_or_one_number(void **state)
+{
+    ad_tape *t = *state;
+    const int64_t three_by_two[2] = {3, 2};
+    ad_var in[2] = {ad_input_array(t, AD_F64, 2, three_by_two, counting), ad_input(t, 1)};
+    ad_var y = ad_mul(ad_slice(in[0], 0, 1, 2, 1), in[1]);
+    ad_program *p = captured(t, 2, in, 1, &y, AD_VALUES);
+    ad_workspace *w = ad_workspace_new(p);
+    ad_tensor *m = ad_tensor_from(NULL, AD_F64, 2, two_by_three, counting);
+    ad_tensor *turned = ad_tensor_permuted(m, (const int[]){1, 0});
+    ad_tensor *number = ad_tensor_from(NULL, AD_F64, 0, NULL, (const double[]){10});
+    double out[2];
+    RAN(ad_workspace_bind_input(w, 0, turned), AD_OK, w);
+    RAN(ad_workspace_bind_input(w, 1, number), AD_OK, w);
+    RAN(ad_run(w, NULL, out), AD_OK, w);
+    EQUAL(out[0], 20);
+    EQUAL(out[1], 50);
+    ad_tensor_free(m);
+    ad_tensor_free(turned);
+    ad_tensor_free(number);
+    ad_workspace_free(w);
+    ad_program_free(p);
+}
+
 static void scalars_can_be_set_one_by_one(void **state)
 {
     ad_tape *t = *state;
@@ -706,6 +780,8 @@ int main(void)
         T(values_and_gradients_are_those_of_the_tape),
         T(inputs_may_be_double_or_float_tensors),
         T(a_recorded_view_of_borrowed_memory_runs_on_its_own),
+        T(a_bound_input_is_read_where_it_lies),
+        T(a_bound_input_may_be_strided_or_one_number),
         T(scalars_can_be_set_one_by_one),
         T(outputs_may_be_inputs_and_constants),
         T(what_outputs_do_not_need_is_left_out),
