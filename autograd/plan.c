@@ -224,7 +224,7 @@ static bool plan_steps(planner *q)
 /* What is known of each node from the first part of the planner to the last. */
 static bool planner_memory(planner *q)
 {
-    uint32_t **all[] = {&q->base, &q->group, &q->order, &q->position, &q->state};
+    uint32_t **all[] = {&q->base, &q->group, &q->order, &q->position, &q->state, &q->over};
     for (size_t k = 0; k < sizeof all / sizeof *all; k++)
         if (!(*all[k] = arena_take(&q->temporary, ((size_t)q->n + 1) * sizeof(uint32_t))))
             return false;

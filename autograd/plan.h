@@ -138,6 +138,7 @@ typedef struct planner {
     uint32_t *order, n_order; /* nodes, of a group its first, as they run */
     uint32_t *position;       /* of each node in this order */
     uint32_t *state;          /* that a value is written to in place; NO_NODE */
+    uint32_t *over;           /* the operand whose memory a result of a pass takes over; NO_NODE */
 } planner;
 
 /* What a node is computed from: gives the number, and where they are (few has room for three). */

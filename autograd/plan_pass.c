@@ -240,14 +240,15 @@ static void slots_give(build *b, uint32_t m)
     }
 }
 
-/* A state is read before it is written: by all later loops, and by this one, which may read what it
- * writes only where it is a compound. */
-static bool reads_state_from(const build *b, uint32_t m, uint32_t result)
+/* A state, or an operand whose memory is taken over, is read before it is written: by all later
+ * loops, and by this one, which may read what it writes only where it is a compound. */
+static bool is_read_from(const build *b, uint32_t m, uint32_t result)
 {
-    const uint32_t state = b->q->state[result];
-    if (state == NO_NODE || b->lane[state] == NO_LANE)
+    const planner *q = b->q;
+    const uint32_t old = q->state[result] != NO_NODE ? q->state[result] : q->over[result];
+    if (old == NO_NODE || b->lane[old] == NO_LANE)
         return false;
-    return b->last[state] > m || (b->last[state] == m && b->works[m].compound < 0);
+    return b->last[old] > m || (b->last[old] == m && b->works[m].compound < 0);
 }
 
 /* Where result i of loop m goes; *out: the next lane of those that are kept */
@@ -256,7 +257,7 @@ static uint16_t place_result(build *b, uint32_t m, uint32_t i, uint16_t *out)
     fused *to = b->to;
     if (stays_inside(b->q, i))
         return b->lane[i] = slot_take(b);
-    if (!reads_state_from(b, m, i))
+    if (!is_read_from(b, m, i))
         return b->lane[i] = (*out)++;
     b->lane[i] = slot_take(b);
     to->stores[to->n_stores++] = (fused_store){b->lane[i], (*out)++};

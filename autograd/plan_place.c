@@ -188,15 +188,20 @@ static void end_buffers(pool *p, uint32_t position)
         pool_give(p, p->q->plan->place[i], bytes_of(p->q, i));
 }
 
+static void end_at(pool *p, uint32_t i)
+{
+    if (p->until[i] != NO_NODE) {
+        p->next[i] = p->ending[p->until[i]];
+        p->ending[p->until[i]] = i;
+    }
+}
+
 static void begin_buffer(pool *p, uint32_t i)
 {
     planner *q = p->q;
     const size_t bytes = bytes_of(q, i), at = q->plan->place[i] = pool_take(p, bytes);
     q->plan->pool = at + bytes > q->plan->pool ? at + bytes : q->plan->pool;
-    if (p->until[i] != NO_NODE) {
-        p->next[i] = p->ending[p->until[i]];
-        p->ending[p->until[i]] = i;
-    }
+    end_at(p, i);
 }
 
 static bool pool_make(pool *p, planner *q)
@@ -215,6 +220,34 @@ static bool pool_make(pool *p, planner *q)
     return true;
 }
 
+/* Is it read by elements only, as it lies? */
+static bool has_views(const planner *q, uint32_t i)
+{
+    for (uint32_t k = q->first[i]; k < q->first[i + 1]; k++) {
+        const block *b = block_at(q->nodes, q->users[k]);
+        if (b && b->op->is_view)
+            return true;
+    }
+    return false;
+}
+
+/* A result of a pass is written where an operand lay that nobody reads later, if there is one. */
+static bool take_over(pool *p, uint32_t i)
+{
+    planner *q = p->q;
+    uint32_t *at = &p->ending[q->position[i]];
+    while (*at != NO_NODE &&
+           (q->position[*at] == q->position[i] || !same_lines(q, *at, i) || has_views(q, *at)))
+        at = &p->next[*at];
+    if (*at == NO_NODE || q->group[i] == NO_NODE)
+        return false;
+    q->over[i] = *at;
+    q->plan->place[i] = q->plan->place[*at];
+    *at = p->next[*at];
+    end_at(p, i);
+    return true;
+}
+
 bool plan_places(planner *q)
 {
     pool p;
@@ -224,6 +257,7 @@ bool plan_places(planner *q)
     find_ends(&p);
     for (uint32_t i = 0; i < q->n; i++) {
         q->plan->place[i] = NO_PLACE;
+        q->over[i] = NO_NODE;
         if (!has_buffer(q, i))
             continue;
         if (p.until[i] == NO_NODE) { /* for ever: first, so that it leaves no holes */
@@ -235,7 +269,8 @@ bool plan_places(planner *q)
     }
     for (uint32_t k = 0; k < q->n_order; k++) {
         for (uint32_t i = p.beginning[k]; i != NO_NODE; i = p.then[i])
-            begin_buffer(&p, i);
+            if (!take_over(&p, i))
+                begin_buffer(&p, i);
         end_buffers(&p, k);
     }
     return true;

@@ -409,9 +409,19 @@ static bool fold(const normal *s, int function, int n, const term *a, double *y)
     return n == 1 && (x[0] == 0 || x[0] == 1) && (*y == 0 || fabs(*y) == 1);
 }
 
+/* relu(x) > 0, of a derivative that looks at the result, is x > 0. */
+static bool compares_relu(const normal *s, int function, const term *a)
+{
+    const form *f = a[0].of;
+    return function == AD_OP_greater && is_number(s, a[1]) && a[1].c.p == 0 && a[0].c.p == 1 &&
+           a[0].c.q == 1 && f->kind == CALL && f->what == AD_OP_relu && !f->defined;
+}
+
 static term call(normal *s, int function, int n, const term *a)
 {
     double y;
+    if (compares_relu(s, function, a))
+        return call(s, function, n, (term[]){plain(a[0].of->parts[1].of), a[1]});
     if (fold(s, function, n, a, &y))
         return number_term(s, y);
     if (function == AD_OP_where && is_number(s, a[0]))

@@ -443,6 +443,27 @@ static void threads_give_the_same_bits(void **state)
     ad_context_free(context);
 }
 
+static void what_is_also_read_turned_is_not_written_over(void **state)
+{
+    (void)state;
+    const int64_t square[2] = {40, 40};
+    double values[1600], got[2];
+    for (int i = 0; i < 1600; i++)
+        values[i] = sin(i);
+    for (unsigned planned = 0; planned < 2; planned++) {
+        ad_tape *t = ad_tape_new(NULL);
+        ad_var x = ad_input_array(t, AD_F64, 2, square, values), m = ad_matmul(x, x);
+        ad_var y = ad_add(ad_sin(m), ad_transpose(m)), z = ad_sum(ad_square(ad_matmul(y, x)));
+        ad_program *p = program_capture(t, 1, &x, 1, &z, AD_VALUES, planned ? PASS_ALL : 0);
+        ad_workspace *w = ad_workspace_new(p);
+        assert_int_equal(ad_run(w, NULL, &got[planned]), AD_OK);
+        ad_workspace_free(w);
+        ad_program_free(p);
+        ad_tape_free(t);
+    }
+    assert_true(got[0] == got[1]);
+}
+
 /* ---- what plans look like ---- */
 
 typedef struct network { /* x (8,5) - 7 - relu - 3, with Adam */
@@ -816,6 +837,7 @@ int main(void)
         cmocka_unit_test(planned_programs_give_the_same_bits),
         cmocka_unit_test(each_pass_alone_gives_the_same_bits),
         cmocka_unit_test(inputs_that_lie_elsewhere_give_the_same_bits),
+        cmocka_unit_test(what_is_also_read_turned_is_not_written_over),
         cmocka_unit_test(threads_give_the_same_bits),
         cmocka_unit_test(an_update_is_one_pass_in_the_memory_of_its_states),
         cmocka_unit_test(the_pool_holds_what_lives_at_one_time),
