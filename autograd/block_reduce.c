@@ -15,6 +15,7 @@
 #include "block_reduce.h"
 #include "block_sum.h"
 #include "chain_kernels.h"
+#include "pool.h"
 #include <stdlib.h>
 
 /* ---- rows ---- */
@@ -279,26 +280,53 @@ static double sum_row(const array *a, int64_t offset, int64_t n, int64_t step)
                               : sum_f32(n, (const float *)a->data + offset, step);
 }
 
-/* Neighbouring rows: one by one where a row is the denser way through memory, else as columns. */
-static void sum_rows(const array *a, int64_t offset, int64_t count, int64_t apart, int64_t n,
-                     int64_t step, double scale, const array *y, int64_t first)
+/* Neighbouring rows, each `n` elements `step` apart, and what becomes of them. */
+typedef struct row_sums {
+    const array *a, *y;
+    int64_t offset, count, apart, n, step, first;
+    int64_t share; /* rows that a thread takes at a time */
+    double scale;
+} row_sums;
+
+/* Rows from..to-1 as columns, all of which are summed side by side. */
+static void sum_columns(const row_sums *r, int64_t from, int64_t to)
 {
     double sum[MOST_COLUMNS];
-    if (llabs((long long)step) <= llabs((long long)apart) || n == 1) {
-        for (int64_t i = 0; i < count; i++)
-            array_put(y, first + i, sum_row(a, offset + i * apart, n, step) / scale);
-        return;
-    }
-    for (int64_t i = 0; i < count; i += MOST_COLUMNS) {
-        int64_t width = count - i < MOST_COLUMNS ? count - i : MOST_COLUMNS,
-                at = offset + i * apart;
-        if (a->dtype == AD_F64)
-            columns_f64(n, (const double *)a->data + at, step, width, apart, sum);
+    for (int64_t i = from; i < to; i += MOST_COLUMNS) {
+        int64_t width = to - i < MOST_COLUMNS ? to - i : MOST_COLUMNS,
+                at = r->offset + i * r->apart;
+        if (r->a->dtype == AD_F64)
+            columns_f64(r->n, (const double *)r->a->data + at, r->step, width, r->apart, sum);
         else
-            columns_f32(n, (const float *)a->data + at, step, width, apart, sum);
+            columns_f32(r->n, (const float *)r->a->data + at, r->step, width, r->apart, sum);
         for (int64_t j = 0; j < width; j++)
-            array_put(y, first + i + j, sum[j] / scale);
+            array_put(r->y, r->first + i + j, sum[j] / r->scale);
     }
+}
+
+/* One by one where a row is the denser way through memory, else as columns. */
+static void sum_share(void *user, int64_t share)
+{
+    const row_sums *r = user;
+    const int64_t from = share * r->share,
+                  to = from + r->share < r->count ? from + r->share : r->count;
+    if (llabs((long long)r->step) > llabs((long long)r->apart) && r->n > 1)
+        sum_columns(r, from, to);
+    else
+        for (int64_t i = from; i < to; i++)
+            array_put(r->y, r->first + i,
+                      sum_row(r->a, r->offset + i * r->apart, r->n, r->step) / r->scale);
+}
+
+/* By several threads where that is worth it: each row is summed as ever. */
+static void sum_rows(const ad_context *context, row_sums *r)
+{
+    enum { LEAST = 1 << 14, NARROW = 32 }; /* elements; a stretch of memory */
+    const int64_t most = r->count * r->n / LEAST;
+    r->share = most < 2 || pool_threads(context) < 2 ? r->count : (r->count + most - 1) / most;
+    if (r->share < NARROW)
+        r->share = NARROW;
+    pool_run(context, (r->count + r->share - 1) / r->share, sum_share, r);
 }
 
 static void swap_axes(array *a, int i, int j)
@@ -352,7 +380,15 @@ static ad_status sum_scaled(frame *f, block *b, bool mean)
     int64_t beside = r.kept > 0 ? r.a.shape[r.kept - 1] : 1;
     int64_t apart = r.kept > 0 ? r.a.stride[r.kept - 1] : r.n;
     for (int64_t i = 0; i < r.count; i += beside)
-        sum_rows(&r.a, array_offset(&leading, i / beside), beside, apart, r.n, step, scale, &y, i);
+        sum_rows(f->context, &(row_sums){.a = &r.a,
+                                         .y = &y,
+                                         .offset = array_offset(&leading, i / beside),
+                                         .count = beside,
+                                         .apart = apart,
+                                         .n = r.n,
+                                         .step = step,
+                                         .first = i,
+                                         .scale = scale});
     arena_rewind(f->scratch, mark);
     return AD_OK;
 }

@@ -10,6 +10,7 @@
 #include "block_lines.h"
 #include "block_view.h"
 #include "kernels.h"
+#include "pool.h"
 
 #define REAL    double
 #define NAME(x) x##_f64
@@ -28,29 +29,45 @@
 
 /* ---- softmax and log_softmax ---- */
 
-/* One part of the softmax of all lines of the array x. */
-static void softmax_begin_lines(const lines *l, const array *x, void *y, double *most)
+/* Softmax of x along the lines, some at a time. most, rest: NULL where not wanted. */
+typedef struct softmaxes {
+    const lines *lines;
+    const kernels *kernels;
+    const array *x;
+    void *y, *below; /* below: x - most */
+    double *most, *rest;
+    int64_t share; /* lines that are taken together, all where they lie within one another */
+} softmaxes;
+
+static void *element(const softmaxes *s, void *base, int64_t at)
 {
-    for (int64_t i = 0; i < l->count; i++) {
-        const int64_t at = line_at(l, i);
-        const double m =
-            x->dtype == AD_F64
-                ? softmax_begin_f64(l->n, l->step, (const double *)x->data + at, (double *)y + at)
-                : (double)softmax_begin_f32(l->n, l->step, (const float *)x->data + at,
-                                            (float *)y + at);
-        if (most)
-            most[i] = m;
-    }
+    return (char *)base + at * (int64_t)ad_dtype_size(s->x->dtype);
 }
 
-static void softmax_end_lines(const lines *l, ad_dtype dtype, void *y, double *rest)
+static void softmax_share(void *user, int64_t share)
 {
-    for (int64_t i = 0; i < l->count; i++) {
-        const int64_t at = line_at(l, i);
-        const double r = dtype == AD_F64 ? softmax_end_f64(l->n, l->step, (double *)y + at)
-                                         : softmax_end_f32(l->n, l->step, (float *)y + at);
-        if (rest)
-            rest[i] = r;
+    const softmaxes *s = user;
+    const lines *l = s->lines;
+    const int64_t from = share * s->share,
+                  to = from + s->share < l->count ? from + s->share : l->count;
+    const bool wide = s->x->dtype == AD_F64;
+    for (int64_t i = from; i < to; i++) {
+        const void *x = element(s, s->x->data, line_at(l, i));
+        void *below = element(s, s->below, line_at(l, i));
+        const double most = wide ? softmax_begin_f64(l->n, l->step, x, below)
+                                 : (double)softmax_begin_f32(l->n, l->step, x, below);
+        if (s->most)
+            s->most[i] = most;
+    }
+    const int64_t first = line_at(l, from);
+    kernels_map(s->kernels, AD_OP_exp, s->x->dtype, (to - from) * l->n, element(s, s->below, first),
+                NULL, NULL, element(s, s->y, first));
+    for (int64_t i = from; i < to; i++) {
+        void *y = element(s, s->y, line_at(l, i));
+        const double rest =
+            wide ? softmax_end_f64(l->n, l->step, y) : softmax_end_f32(l->n, l->step, y);
+        if (s->rest)
+            s->rest[i] = rest;
     }
 }
 
@@ -59,12 +76,14 @@ static void softmax_end_lines(const lines *l, ad_dtype dtype, void *y, double *r
 static ad_status softmax_lines(frame *f, const lines *l, const array *x, void *y, double *most,
                                double *rest)
 {
+    enum { TOGETHER = 1 << 10 }; /* elements: enough for the exponential, and they stay in cache */
     const array below = scratch_array(f, x->dtype, x->rank, x->shape);
+    softmaxes s = {l, kernels_of(f->context), x, y, below.data, most, rest, l->count};
     if (!below.data)
         return AD_NO_MEMORY;
-    softmax_begin_lines(l, x, below.data, most);
-    kernels_map(kernels_of(f->context), AD_OP_exp, x->dtype, x->size, below.data, NULL, NULL, y);
-    softmax_end_lines(l, x->dtype, y, rest);
+    if (l->step == 1 && l->n)
+        s.share = l->n < TOGETHER ? TOGETHER / l->n : 1;
+    pool_run(f->context, (l->count + s.share - 1) / s.share, softmax_share, &s);
     return AD_OK;
 }
 

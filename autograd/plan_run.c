@@ -72,19 +72,24 @@ static bool written(const ad_workspace *w, uint32_t self, const array *a)
 
 /* A plan counts on the layout that was captured, and on states that nobody else reads or writes.
  * Inputs are contiguous wherever they lie. */
-static bool plan_holds(const ad_workspace *w)
+static bool fit_params(const ad_workspace *w)
 {
     const ad_program *p = w->program;
     for (uint32_t k = 0; k < p->n_params; k++) {
         const block *now = block_at(w->frame.nodes, p->params[k]);
-        if (!same_layout(&now->out, &block_at(p->frame.nodes, p->params[k])->out))
-            return false;
-        if (written(w, p->params[k], &now->out))
+        if (!same_layout(&now->out, &block_at(p->frame.nodes, p->params[k])->out) ||
+            written(w, p->params[k], &now->out))
             return false;
     }
+    return true;
+}
+
+static bool fit_inputs(const ad_workspace *w)
+{
+    const ad_program *p = w->program;
     for (uint32_t k = 0; k < p->n_inputs; k++) {
-        const array now = frame_array(&w->frame, p->inputs[k]);
-        if (written(w, NO_NODE, &now))
+        const block *b = block_at(w->frame.nodes, p->inputs[k]);
+        if (b && b->tensor && written(w, NO_NODE, &b->out))
             return false;
     }
     return true;
@@ -192,7 +197,7 @@ static ad_status bind_memory(ad_workspace *w, bool all)
     frame *f = &w->frame;
     if (all)
         workspace_bind_params(w);
-    if (!plan_holds(w))
+    if ((all && !fit_params(w)) || !fit_inputs(w))
         return give_up_plan(w);
     for (uint32_t k = 0; k < q->n_writes; k++)
         block_at(f->nodes, q->writes[k].value)->out.data =

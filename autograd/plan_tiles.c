@@ -222,7 +222,12 @@ static int64_t count_tiles(const bound *b)
 
 /* ---- by several threads ---- */
 
-enum { SHARE = 1 << 15, HANDS_LANES = 64, HANDS_ROOM = 1 << 16 }; /* elements; bytes of stack */
+enum {
+    SHARED = 1 << 14, /* elements: fewer are not worth it */
+    SHARE = 1 << 12,
+    HANDS_LANES = 64,
+    HANDS_ROOM = 1 << 16 /* bytes of stack */
+};
 
 static size_t stretch(const bound *b) { return TILE * size_of(b->dtype) + SKEW; }
 
@@ -256,7 +261,7 @@ static int64_t share_of(const bound *b, const ad_context *context)
     size_t room = 0;
     for (uint32_t k = 0; k < n; k++)
         room += is_own(b, k) ? stretch(b) : 0;
-    if (pool_threads(context) < 2 || all < 2 * SHARE || n > HANDS_LANES || room > HANDS_ROOM)
+    if (pool_threads(context) < 2 || all < SHARED || n > HANDS_LANES || room > HANDS_ROOM)
         return 0;
     const int64_t share = SHARE / (all / tiles);
     return share < 1 ? 1 : share;
