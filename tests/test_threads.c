@@ -270,6 +270,50 @@ static void references_to_a_shared_tensor_are_counted_right(void **state)
     ad_tensor_free(shared); /* the last: AddressSanitizer finds one too few or too many */
 }
 
+enum { TALL = 700, WIDE = 333, RESULTS = 2 * WIDE + TALL + 2 * TALL * WIDE };
+
+/* sums down and across, softmaxes, their cross-entropy: all that threads of a context share */
+static void shared_results(const ad_context *context, ad_dtype dtype, double *out)
+{
+    const int64_t shape[2] = {TALL, WIDE}, rows[1] = {TALL};
+    ad_tensor *x = ad_tensor_new(NULL, dtype, 2, shape), *y = ad_tensor_new(NULL, AD_I32, 1, rows);
+    for (int64_t i = 0; i < TALL; i++)
+        for (int64_t j = 0; j < WIDE; j++)
+            ad_tensor_set(x, (const int64_t[]){i, j}, 9 * sin((double)(i * WIDE + j)));
+    for (int64_t i = 0; i < TALL; i++)
+        ad_tensor_set(y, &i, (double)(i * 7 % WIDE));
+    ad_tape *t = ad_tape_new(context);
+    ad_var a = ad_input_tensor(t, x), classes = ad_constant_tensor(t, y);
+    ad_var all[5] = {ad_sum_axes(a, 1, (int[]){0}, false),
+                     ad_mean_axes(ad_exp(a), 1, (int[]){0}, false),
+                     ad_softmax_cross_entropy(a, classes), ad_softmax(a, 0), ad_softmax(a, 1)};
+    for (int k = 0; k < 5; k++) {
+        assert_int_equal(ad_read(all[k], out), AD_OK);
+        out += ad_size(all[k]);
+    }
+    ad_tape_free(t);
+    ad_tensor_free(x);
+    ad_tensor_free(y);
+}
+
+static void what_the_threads_of_a_context_share_has_the_bits_of_one(void **state)
+{
+    (void)state;
+    ad_context *context = ad_context_new(&(ad_context_config){.threads = 3});
+    double *one = malloc(2 * RESULTS * sizeof *one), *three = one + RESULTS;
+    assert_non_null(one);
+    for (ad_dtype dtype = AD_F64; dtype <= AD_F32; dtype++) {
+        shared_results(NULL, dtype, one);
+        shared_results(context, dtype, three);
+        for (int i = 0; i < RESULTS; i++)
+            if (memcmp(one + i, three + i, sizeof *one))
+                fail_msg("%s: number %d: %.17g by one thread, %.17g by three", ad_dtype_name(dtype),
+                         i, one[i], three[i]);
+    }
+    free(one);
+    ad_context_free(context);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -279,6 +323,7 @@ int main(void)
             one_compiled_program_in_many_threads_gives_the_bits_of_one_after_the_other),
         cmocka_unit_test(states_bound_to_workspaces_are_trained_apart),
         cmocka_unit_test(references_to_a_shared_tensor_are_counted_right),
+        cmocka_unit_test(what_the_threads_of_a_context_share_has_the_bits_of_one),
     };
     return cmocka_run_group_tests_name("threads", tests, NULL, NULL);
 }
