@@ -29,7 +29,8 @@ static struct {
     child child[PEER_COUNT];
     char name[PEER_COUNT][64];
     bool started[PEER_COUNT], present[PEER_COUNT];
-    char folder[64];
+    char folder[96];
+    child remover; /* of the folder */
 } running;
 
 /* The k-th of the interpreters; Debian's Python, the last, is the one that sees Debian's PyTorch.
@@ -99,14 +100,34 @@ const char *peer_name(enum peer peer)
     return running.present[peer] ? running.name[peer] : peers[peer].name;
 }
 
+/* A process that removes the folder when its input ends: when we stop it, and also when we have
+ * been stopped ourselves, by whatever signal. What others still write there gets a second. */
+static bool start_remover(void)
+{
+    return child_start(&running.remover,
+                       (char *[]){"sh", "-c",
+                                  "trap '' HUP INT TERM; echo; read -r _; "
+                                  "rm -rf \"$0\" 2>/dev/null || { sleep 1; rm -rf \"$0\"; }",
+                                  running.folder, NULL}) &&
+           child_read(&running.remover);
+}
+
 const char *scratch_folder(void)
 {
+    static const char name[] = "/tapegrad-bench-XXXXXX";
+    const char *chosen = getenv("TMPDIR");
+    const size_t most = sizeof running.folder - sizeof name;
     if (!running.folder[0]) {
-        snprintf(running.folder, sizeof running.folder, "/tmp/tapegrad-bench-XXXXXX");
-        if (!mkdtemp(running.folder))
+        snprintf(running.folder, sizeof running.folder, "%s%s",
+                 chosen && *chosen && strlen(chosen) <= most ? chosen : "/tmp", name);
+        if (!mkdtemp(running.folder)) {
             running.folder[0] = 0;
-        else
+        } else if (!start_remover()) {
+            rmdir(running.folder);
+            running.folder[0] = 0;
+        } else {
             setenv("TAPEGRAD_CACHE", running.folder, 1); /* our machine code goes there, too */
+        }
     }
     return running.folder[0] ? running.folder : NULL;
 }
@@ -117,9 +138,8 @@ void peers_stop(void)
         if (running.present[p])
             child_stop(&running.child[p]);
     if (running.folder[0]) {
-        char command[128];
-        snprintf(command, sizeof command, "rm -rf '%s'", running.folder);
-        if (system(command))
+        child_stop(&running.remover);
+        if (access(running.folder, F_OK) == 0)
             complain("%s stays", running.folder);
     }
     memset(&running, 0, sizeof running);

@@ -18,7 +18,8 @@ child *peer_child(enum peer peer);
 const char *peer_name(enum peer peer);
 void peers_stop(void);
 
-/* A folder for files that pass between processes; NULL where none can be made. */
+/* A folder for files that pass between processes; NULL where none can be made. It goes when we end,
+ * however that is. */
 const char *scratch_folder(void);
 
 #endif

@@ -8,9 +8,11 @@ fast anything is.
 """
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import xml.etree.ElementTree
 
 BENCH, REPORT = sys.argv[1:3]
@@ -111,6 +113,25 @@ def two_builds_are_compared():
     want("itself" in text and "recorded" in text, text)
 
 
+def awaited(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(.01)
+    return condition()
+
+
+def what_is_stopped_leaves_nothing_behind():
+    for number in signal.SIGINT, signal.SIGTERM, signal.SIGKILL:
+        with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+            process = subprocess.Popen([BENCH, "--filter", "scalar: x1*x2"], stdout=subprocess.DEVNULL,
+                                       stderr=subprocess.DEVNULL, env=dict(ENVIRONMENT, TMPDIR=folder),
+                                       preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # not inherited
+            begun = awaited(lambda: os.listdir(folder) != [] or process.poll() is not None)
+            process.send_signal(number)
+            want(begun and process.wait() == -number, "it had ended by itself")
+            want(awaited(lambda: os.listdir(folder) == []), "signal %d: %s is left" % (number, os.listdir(folder)))
+
+
 def wrong_options_are_refused():
     bench("--nonsense", status=2)
     bench("--quick", "--filter", "no such case", status=2)
@@ -160,6 +181,7 @@ def results_of_another_format_are_refused():
 
 
 CASES = [the_program_writes_results_that_can_be_read, lines_of_json_are_rows, two_builds_are_compared,
+         what_is_stopped_leaves_nothing_behind,
          wrong_options_are_refused, a_page_says_what_was_met_missed_and_lost, a_page_says_that_the_machine_was_busy,
          pictures_have_a_line_a_peer_and_fresh_names, results_of_another_format_are_refused]
 
