@@ -305,9 +305,9 @@ static ad_status entropy_value(frame *f, block *b)
     entropy_saved s = saved_of(b, e.rows);
     array losses = b->out;
     const lines l = lines_of(&e.z, 1);
-    if (!status && e.z.size)
+    if (!status && e.z.size && s.p)
         status = softmax_lines(f, &l, &e.z, s.p, s.most, s.rest);
-    for (int64_t i = 0; i < e.rows && !status; i++) {
+    for (int64_t i = 0; s.p && i < e.rows && !status; i++) {
         double loss;
         if (e.z.dtype == AD_F64)
             loss = entropy_f64(e.n, ROW(double, e.z), s.most[i], s.rest[i], TARGETS(double),

@@ -51,6 +51,8 @@ uint32_t code_constant(code *k, double value)
     memcpy(&bits, &value, sizeof bits);
     uint32_t *recent = &k->recent[(bits ^ bits >> 23 ^ bits >> 52) % 64];
     if (*recent < k->n && k->at[*recent].op == OP_CONSTANT &&
+        /* the same bits: -0 is another constant than 0, and a NaN is itself */
+        // NOLINTNEXTLINE(bugprone-suspicious-memory-comparison)
         !memcmp(&k->constants[k->at[*recent].a], &value, sizeof value))
         return *recent;
     return *recent = code_put(k, OP_CONSTANT, code_new_constant(k, value), 0, 0);

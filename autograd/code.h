@@ -72,7 +72,11 @@ static inline uint32_t code_put(code *k, uint32_t op, uint32_t a, uint32_t b, ui
 static inline bool code_is_row(const instr *i) { return i->op < AD_OP_COUNT_; }
 /* how many of a, b, c are instructions; those of a dot product are its factors and c */
 extern const uint8_t code_arities[OP_COUNT];
-static inline uint32_t code_arity(const instr *i) { return code_arities[i->op]; }
+static inline uint32_t code_arity(const instr *i)
+{
+    const uint32_t n = code_arities[i->op];
+    return n < 3 ? n : 3; /* no row has more: said here for those who only see this */
+}
 static inline bool op_is_dot(uint32_t op) { return op == OP_DOT || op == OP_DOTZ; }
 static inline bool code_is_dot(const instr *i) { return op_is_dot(i->op); }
 static inline bool code_is_constant(const code *k, uint32_t i, double *value)

@@ -61,9 +61,8 @@ static rule_function *const rules[AD_OP_COUNT_][3] = {
 
 static uint32_t rule(code *k, const instr *i, uint32_t argument, uint32_t g, uint32_t y)
 {
-    return elementwise_ops[i->op].flows[argument]
-               ? rules[i->op][argument](k, g, i->a, i->b, i->c, y)
-               : NOTHING;
+    rule_function *const of = rules[i->op][argument];
+    return of ? of(k, g, i->a, i->b, i->c, y) : NOTHING;
 }
 
 static void add_to(code *k, uint32_t *sum, uint32_t term)

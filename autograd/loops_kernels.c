@@ -268,7 +268,7 @@ static inline double term(bool absorbing, double a, double b)
  * on, its result being its start, stays in a register. */
 static inline __attribute__((always_inline)) void dots_of_two(const dots *d, bool absorbing)
 {
-    const bool goes_on = d->c.at == d->y.at && d->c.by == 0 && d->y.by == 0;
+    const bool goes_on = d->c.at && d->c.at == d->y.at && d->c.by == 0 && d->y.by == 0;
     const double *a = d->a.at, *b = d->b.at;
     double y = d->c.at ? *d->c.at : 0;
     for (int64_t i = 0; i < d->n; i++, a += d->a.by, b += d->b.by) {
@@ -283,7 +283,7 @@ static inline __attribute__((always_inline)) void dots_of_two(const dots *d, boo
 }
 
 /* A vector that stands still and does not lie side by side is brought together once. */
-static void dots_by_products(dots *d)
+static void dots_by_products(const dots *d)
 {
     if (d->terms == 2) {
         if (d->absorbing)
@@ -293,15 +293,18 @@ static void dots_by_products(dots *d)
         return;
     }
     double vector[4 * PACK];
+    dots side = *d;
     if (d->terms <= 4 * PACK && d->n > 1) {
         if (d->a.by == 0 && d->inner_a != 1)
-            d->a.at = (double *)(uintptr_t)packed(d->terms, (spaced){d->a.at, d->inner_a}, vector),
-            d->inner_a = 1;
+            side.a.at =
+                (double *)(uintptr_t)packed(d->terms, (spaced){d->a.at, d->inner_a}, vector),
+            side.inner_a = 1;
         else if (d->b.by == 0 && d->inner_b != 1)
-            d->b.at = (double *)(uintptr_t)packed(d->terms, (spaced){d->b.at, d->inner_b}, vector),
-            d->inner_b = 1;
+            side.b.at =
+                (double *)(uintptr_t)packed(d->terms, (spaced){d->b.at, d->inner_b}, vector),
+            side.inner_b = 1;
     }
-    dots_one_by_one(d);
+    dots_one_by_one(&side);
 }
 
 void kernel_dots(const dots *all)

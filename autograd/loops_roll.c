@@ -242,7 +242,7 @@ static bool follows(const rolling *r, const line *a, const line *b, uint32_t cou
             return false;
         if (a[i].op == OP_LOOP)
             continue;
-        if (!step_between(&a[i], &b[i], now) || (!first && memcmp(now, by[i], sizeof now)))
+        if (!step_between(&a[i], &b[i], now) || (!first && memcmp(now, by[i], sizeof now) != 0))
             return false;
         if (first)
             memcpy(by[i], now, sizeof now);
@@ -298,6 +298,7 @@ static void find_next(rolling *r, uint32_t *table, uint32_t size)
     for (uint32_t i = 0; i < size; i++)
         table[i] = NOTHING;
     for (uint32_t i = r->n_units; i-- > 0;) {
+        // NOLINTNEXTLINE(clang-analyzer-core.DivideZero): an odd number
         uint32_t *last = &table[r->units[i].hash % size];
         r->next[i] = *last;
         *last = i;
@@ -510,7 +511,7 @@ static void mark_apart(loops *l)
         at->innermost = 1;
         for (uint32_t j = 1; j <= at->body; j++)
             at->innermost &= at[j].op != OP_LOOP;
-        uint32_t inward[LOOP_DEPTH];
+        uint32_t inward[LOOP_DEPTH] = {0};
         for (uint32_t j = 0; j < depth; j++)
             inward[j] = rounds[depth - 1 - j];
         at->apart = at->body == 1;

@@ -31,6 +31,7 @@ static spaced operand(const loops_run *r, const line *l, int j, const rounds *at
     const steps *s = l->depth ? &r->l->steps[l->steps] : NULL;
     const uint32_t inward = l->depth - at->n;
     for (uint32_t i = 0; i < at->n; i++)
+        // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): rounds have steps
         index += at->at[at->n - 1 - i] * s->by[inward + i][j];
     return (spaced){r->base[AT_ARRAY(l->at[j])] + index, inward ? s->by[0][j] : 0};
 }
@@ -42,6 +43,7 @@ static ad_status guard_failed(loops_run *r, const line *l, int64_t i, const roun
     const steps *s = l->depth ? &r->l->steps[l->steps] : NULL;
     const uint32_t inward = l->depth - at->n;
     for (uint32_t k = 0; k < at->n; k++)
+        // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): as above
         number += at->at[at->n - 1 - k] * s->by[inward + k][AT_Y];
     number += inward ? i * s->by[0][AT_Y] : 0;
     r->failed_guard = (uint32_t)number;

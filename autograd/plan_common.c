@@ -55,7 +55,7 @@ static bool same_node(const planner *q, uint32_t i, uint32_t j)
     uint32_t few_x[3], few_y[3], n = node_operands(q, i, &x, few_x);
     const block *a = block_at(q->nodes, i), *b = block_at(q->nodes, j);
     if (node_op(&q->nodes[i]) != node_op(&q->nodes[j]) || n != node_operands(q, j, &y, few_y) ||
-        memcmp(x, y, n * sizeof *x))
+        memcmp(x, y, n * sizeof *x) != 0)
         return false;
     if (node_op(&q->nodes[i]) == CODE_CONSTANT)
         return q->nodes[i].u.bits == q->nodes[j].u.bits;

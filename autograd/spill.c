@@ -10,6 +10,7 @@
 #define HAVE_FILES  1
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -30,14 +31,13 @@ enum { SMALLEST = 1 << 16, LARGEST = 1 << 26, PIECES = 8 };
 static int named_and_unlinked(const ad_context *context, const char *folder)
 {
     static const char name[] = "/tapegrad-XXXXXX";
-    const size_t length = strlen(folder), bytes = length + sizeof name;
+    const size_t bytes = strlen(folder) + sizeof name;
     char *path = memory_take(context, bytes);
     if (!path) {
         errno = ENOMEM;
         return -1;
     }
-    memcpy(path, folder, length);
-    memcpy(path + length, name, sizeof name);
+    snprintf(path, bytes, "%s%s", folder, name);
     const int file = mkstemp(path);
     if (file >= 0) {
         unlink(path);
@@ -121,6 +121,13 @@ static void keep_window(spill *s)
     }
 }
 
+/* No memory, but still ours; where even that fails, what is there stays, and is mapped over later.
+ */
+static void back_to_reserved(char *at, size_t bytes)
+{
+    (void)mmap(at, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+}
+
 static bool grow_by_a_piece(spill *s)
 {
     char *at = s->base + s->committed;
@@ -132,12 +139,12 @@ static bool grow_by_a_piece(spill *s)
         return false;
     if (mmap(at, s->piece, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, s->file,
              (off_t)s->committed) == MAP_FAILED) {
-        mmap(at, s->piece, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+        back_to_reserved(at, s->piece);
         return false;
     }
 #ifdef MADV_POPULATE_WRITE
     if (madvise(at, s->piece, MADV_POPULATE_WRITE) != 0 && errno != EINVAL) {
-        mmap(at, s->piece, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+        back_to_reserved(at, s->piece);
         return false;
     }
 #endif
@@ -166,8 +173,7 @@ void spill_shrink(spill *s, size_t keep, size_t *committed)
 {
     const size_t to = (keep + s->piece - 1) / s->piece * s->piece;
     if (to < s->committed) {
-        mmap(s->base + to, s->committed - to, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
-             -1, 0);
+        back_to_reserved(s->base + to, s->committed - to);
         s->committed = to;
     }
     /* what a failed growth took of the disk, too */

@@ -338,6 +338,7 @@ static ad_status may_read(const ad_workspace *w, const void *out, int k, uint32_
         return AD_NULL;
     if (w->status)
         return w->status;
+    // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): status 0, and so a program
     if (!w->ran || (gradient && !(w->program->flags & AD_GRADIENT) && !w->program->n_gradients))
         return AD_NOT_RECORDED;
     return k >= 0 && (uint32_t)k < n ? AD_OK : AD_BAD_INDEX;

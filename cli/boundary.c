@@ -27,7 +27,11 @@ typedef struct plane {
     line border;
 } plane;
 
-static bool no_memory(plane *p) { return table_error(p->error, AD_NO_MEMORY, "out of memory"); }
+static bool no_memory(plane *p)
+{
+    table_error(p->error, AD_NO_MEMORY, "out of memory");
+    return false;
+}
 
 static double coordinate(const plane *p, int axis, double place)
 {
@@ -61,8 +65,9 @@ static bool predict_grid(plane *p, const nn_model *model)
     ad_tensor *grid = ad_tensor_new(NULL, AD_F64, 2, (int64_t[]){POINTS * POINTS, 2});
     double *x = grid ? ad_tensor_data(grid) : NULL;
     for (int i = 0; x && i < POINTS * POINTS; i++) {
-        x[2 * i] = coordinate(p, 0, i % POINTS);
-        x[2 * i + 1] = coordinate(p, 1, i / POINTS);
+        const int column = i % POINTS, row = i / POINTS;
+        x[2 * i] = coordinate(p, 0, column);
+        x[2 * i + 1] = coordinate(p, 1, row);
     }
     p->logits = malloc(sizeof *p->logits * POINTS * POINTS * (size_t)p->classes);
     if (!grid || !p->logits) {
@@ -193,6 +198,7 @@ static bool find_dots(plane *p, dots *of)
     }
     for (int64_t row = 0; row < rows; row += every) {
         dots *d = &of[class[row]];
+        // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): of one of the classes
         d->x[d->n] = input_at(p, row, 0);
         d->y[d->n++] = input_at(p, row, 1);
     }

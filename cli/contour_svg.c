@@ -178,8 +178,8 @@ static void direction(const field *f, int at, double *x, double *y)
 
 static void draw_arrow(const picture *p, int at, double x, double y, double length)
 {
-    const double px = pixel_x(at % (p->f->columns + 1), p->f),
-                 py = pixel_y((double)(at / (p->f->columns + 1)), p->f);
+    const int column = at % (p->f->columns + 1), row = at / (p->f->columns + 1);
+    const double px = pixel_x(column, p->f), py = pixel_y(row, p->f);
     const double size = hypot(x, y), ux = x / size, uy = y / size;
     const double tip_x = px + ux * length / 2, tip_y = py + uy * length / 2;
     const double head = fmin(5, length * .4);

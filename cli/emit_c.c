@@ -154,6 +154,7 @@ static bool put_function(emitter *m, buffer *to, const char *word)
 
 static const char *name_of(const names *n, const char *word)
 {
+    // NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Branch): a letter, and its end at least
     if (word[1])
         return word;
     switch (word[0]) {
@@ -542,12 +543,14 @@ bool emit_c(const ad_expression *e, const char *name, FILE *to, char wrong[TRACE
 {
     emitter m = {.name = name, .tape = ad_tape_new(NULL), .writing = -1, .wrong = wrong};
     ad_env *env = ad_env_new(m.tape);
-    bool good = env ? record(&m, e, env) : complain(wrong, "out of memory");
+    bool good = env && record(&m, e, env);
+    if (!env)
+        complain(wrong, "out of memory");
     if (good) {
-        m.op = malloc((size_t)m.n * sizeof *m.op);
-        m.number = calloc((size_t)m.n, sizeof *m.number);
-        m.flows = calloc((size_t)m.n, sizeof *m.flows);
-        m.got = calloc((size_t)m.n, sizeof *m.got);
+        m.op = calloc((size_t)m.n + 1, sizeof *m.op);
+        m.number = calloc((size_t)m.n + 1, sizeof *m.number);
+        m.flows = calloc((size_t)m.n + 1, sizeof *m.flows);
+        m.got = calloc((size_t)m.n + 1, sizeof *m.got);
         m.needed = calloc((size_t)ad_op_count(), sizeof *m.needed);
         good = m.op && m.number && m.flows && m.got && m.needed;
         for (int64_t i = 0; good && i < m.n; i++)

@@ -50,7 +50,11 @@ typedef struct grad {
     char *wrong;
 } grad;
 
-static bool no_memory(grad *g) { return complain(g->wrong, "out of memory"); }
+static bool no_memory(grad *g)
+{
+    complain(g->wrong, "out of memory");
+    return false;
+}
 
 /* ---- what is asked for ---- */
 

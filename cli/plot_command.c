@@ -203,8 +203,8 @@ static bool sample_field(plot *p, field *f)
 {
     const char *names[2] = {p->range[0].name, p->range[1].name};
     for (int i = 0; i < (GRID + 1) * (GRID + 1); i++) {
-        const double column = (double)(i % (GRID + 1)) / GRID,
-                     row = (double)(i / (GRID + 1)) / GRID;
+        const int to_right = i % (GRID + 1), up = i / (GRID + 1);
+        const double column = (double)to_right / GRID, row = (double)up / GRID;
         const double x[2] = {(1 - column) * f->x_low + column * f->x_high,
                              (1 - row) * f->y_low + row * f->y_high};
         double slope[2];

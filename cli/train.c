@@ -246,7 +246,7 @@ static void put_confusion(training *t)
     const int k = t->part[NN_TEST] ? NN_TEST : t->part[NN_VALIDATION] ? NN_VALIDATION : NN_TRAIN;
     if (n > MOST_CONFUSED || t->error.status)
         return;
-    int64_t *counts = calloc((size_t)(n * n), sizeof *counts);
+    int64_t *counts = calloc((size_t)n * (size_t)n, sizeof *counts);
     const char **names = calloc((size_t)n, sizeof *names);
     for (int i = 0; names && i < n; i++)
         names[i] = nn_data_class(t->all, i);

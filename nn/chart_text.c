@@ -152,6 +152,7 @@ static void lay_out(canvas *c, int rows)
     const nn_chart *chart = c->chart;
     c->legend_rows = (rows - 5) / 3;
     c->left = 12; /* for the legend, until the numbers are known */
+    c->wide = c->columns - c->left;
     c->high = rows - 2 - has(chart->title) - has(chart->y_label) - has(chart->x_label);
     int high = c->high - legend(c, false);
     for (int want = c->columns / 8; want >= 3; want--) {

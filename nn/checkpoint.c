@@ -580,7 +580,7 @@ ad_status nn_checkpoint_read(nn_fitting *f, bool *found, nn_error *error)
     if (!*found || nn_tensor_file_read(path, f->model->config.context, &file, error))
         return nn_earlier(error);
     const char *format = nn_tensor_file_text(&file, "tapegrad");
-    if (!format || strcmp(format, FORMAT))
+    if (!format || strcmp(format, FORMAT) != 0)
         nn_fail(error, AD_BAD_ARGUMENT,
                 "%s: not a checkpoint of a fit (to load parameters: nn_load_parameters)", path);
     else

@@ -418,7 +418,7 @@ static bool settle_labels(csv *c, bool *words)
         *words = !read_decimal(l->text, l->text + strlen(l->text), &d);
     if (*words)
         return true;
-    int32_t *numbers = malloc(HASH_COUNT(c->labels) * sizeof *numbers);
+    int32_t *numbers = malloc((HASH_COUNT(c->labels) + 1) * sizeof *numbers);
     bool good = numbers ? integer_classes(c, numbers) : no_memory(c);
     free(numbers);
     return good;
@@ -426,7 +426,7 @@ static bool settle_labels(csv *c, bool *words)
 
 static bool name_classes(csv *c, nn_data *data)
 {
-    data->classes = calloc(HASH_COUNT(c->labels), sizeof *data->classes);
+    data->classes = calloc(HASH_COUNT(c->labels) + 1, sizeof *data->classes);
     if (!data->classes)
         return no_memory(c);
     for (label *l = c->labels; l; l = l->hh.next) {
@@ -686,6 +686,7 @@ static void release(csv *c)
     label *l, *next;
     HASH_ITER(hh, c->labels, l, next)
     {
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the table goes with its last label
         HASH_DEL(c->labels, l);
         free(l->text);
         free(l);

@@ -133,6 +133,7 @@ void nn_names_hint(const char *asked, int n, char *const *names, size_t size, ch
     int used = near ? snprintf(out, size, "; did you mean \"%s\"? There are: ", near)
                     : snprintf(out, size, "; there are: ");
     for (int i = 0; i < n && used >= 0 && (size_t)used < size; i++) {
+        // NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): n names
         bool fits = (size_t)used + strlen(names[i]) + sizeof ", ..." < size;
         used += snprintf(out + used, size - (size_t)used, "%s%s", i ? ", " : "",
                          fits ? names[i] : "...");

@@ -38,6 +38,7 @@ ad_status nn_evaluator_new(nn_evaluator *e, const nn_model *model, const nn_data
         return nn_earlier(error);
     if (batch <= 0)
         batch = ROWS_AT_ONCE;
+    // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): data that fit are not NULL
     if (data->rows >= 0 && batch > data->rows)
         batch = data->rows > 0 ? data->rows : 1;
     return nn_batch_new(&e->batch, model, data, batch, target, error);

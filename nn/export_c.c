@@ -80,6 +80,7 @@ static void put_array(const writer *w, int number, const char *what, int64_t n,
 static double *values_of(const writer *w, const stage *s, const char *what, int64_t *n)
 {
     char name[NN_NAME_SIZE];
+    *n = 0;
     if (s->layer->name)
         snprintf(name, sizeof name, "%s.%s", s->layer->name, what);
     else
@@ -783,8 +784,8 @@ ad_status nn_export_c(const nn_model *model, const char *name, FILE *to, nn_erro
                 .real = narrow ? "float" : "double",
                 .narrow = narrow,
                 .n_stages = model->n_layers};
-    w.stages = calloc((size_t)w.n_stages, sizeof *w.stages);
-    w.steps = calloc((size_t)w.n_stages * 2, sizeof *w.steps);
+    w.stages = calloc((size_t)w.n_stages + 1, sizeof *w.stages);
+    w.steps = calloc((size_t)w.n_stages * 2 + 1, sizeof *w.steps);
     w.done = calloc((size_t)ad_op_count(), sizeof *w.done);
     ad_status status = export_with(&w);
     free(w.stages);

@@ -74,7 +74,9 @@ static ad_status check(checked *c, ad_check_report *report, nn_error *error)
         ad_param *param = c->model->order[i]->param;
         if (!ad_param_trainable(param))
             continue;
+        // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): an earlier error ends the loop
         values[c->n] = ad_param_value(param);
+        // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): as above
         c->which[c->n++] = i;
     }
     if (!nn_earlier(error) && c->n == 0)
@@ -201,7 +203,7 @@ ad_status nn_magnitudes(const nn_model *model, const nn_data *batch, nn_loss los
                         nn_error *error)
 {
     nn_error own;
-    nn_batch all;
+    nn_batch all = {0};
     error = nn_error_or(error, &own);
     if (nn_earlier(error) || whole_batch(&all, model, batch, error))
         return nn_earlier(error);

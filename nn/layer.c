@@ -319,7 +319,8 @@ static ad_var apply_conv2d(nn_pass *pass, const nn_layer *layer, ad_var x)
     if (out % groups || channels % groups)
         return wrong(pass, AD_BAD_ARGUMENT,
                      "conv2d: channels and units must be multiples of groups");
-    const double fan_in = (double)depth, fan_out = (double)(out / groups) * (double)(kh * kw);
+    const int64_t units = out / groups;
+    const double fan_in = (double)depth, fan_out = (double)units * (double)(kh * kw);
     ad_var weight =
         nn_parameter_with_fans(pass, "weight", 4, (int64_t[]){out, channels / groups, kh, kw},
                                fan_in, fan_out, layer->weight_init);

@@ -405,7 +405,7 @@ static ad_status allocate(struct search *s, nn_error *error)
                        "there can be",
                        s->n, s->config.history);
     s->memory = calloc(vectors * s->n + 1, sizeof(double));
-    s->pairs = calloc((size_t)s->config.history, sizeof *s->pairs);
+    s->pairs = calloc((size_t)s->config.history + 1, sizeof *s->pairs);
     if (!s->memory || !s->pairs)
         return nn_no_memory(error);
     double **names[] = {&s->x,       &s->gradient,       &s->direction,
@@ -436,6 +436,7 @@ ad_status nn_lbfgs_go_on(nn_objective f, void *user, int64_t n, double *x,
         status = allocate(&s, error);
     if (!status) {
         if (n)
+            // NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): allocate made it
             memcpy(s.x, x, s.n * sizeof *x);
         status = minimise(&s, state, error);
         if (n && !status)

@@ -457,6 +457,7 @@ ad_var nn_record_loss(nn_loss loss, const nn_loss_options *options, ad_var predi
         return ad_fail(r.tape, error.status, error.text);
     if (weights.tape)
         r.weights = ad_cast(weights, r.dtype);
+    // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): check_call passes known losses only
     if (r.row->target == NN_TARGET_ANY)
         record_custom(&r);
     else if (r.row->target == NN_TARGET_CLASSES)

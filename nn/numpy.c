@@ -305,7 +305,7 @@ static ad_dtype dtype_of(const npy_head *head)
 static bool put_all(const unsigned char *p, const npy_head *head, void *to, const char *name,
                     nn_error *error)
 {
-    int64_t index[AD_MAX_RANK] = {0}, stride[AD_MAX_RANK], from = 0, next = 1;
+    int64_t index[AD_MAX_RANK] = {0}, stride[AD_MAX_RANK] = {0}, from = 0, next = 1;
     for (int i = 0; i < head->rank; i++) {
         int axis = head->fortran ? i : head->rank - 1 - i;
         stride[axis] = next;

@@ -630,8 +630,10 @@ ad_status nn_record_step(nn_moments *moments, ad_tape *tape, const ad_var *w,
 {
     if (!tape)
         return AD_NULL;
-    if (!moments || (moments->n_params && (!w || !gradients || !rates)))
+    if (!moments || (moments->n_params && (!w || !gradients || !rates))) {
         ad_fail(tape, AD_NULL, "nn_record_step: moments, w, gradients or rates are NULL");
+        return ad_tape_status(tape);
+    }
     if (ad_tape_status(tape))
         return ad_tape_status(tape);
     ad_scope_push(tape, "optimizer");

@@ -43,9 +43,10 @@ static double factor_of(const nn_schedule *s, int64_t step, int64_t steps_per_ep
 {
     const double gamma = s->gamma == 0 ? .1 : s->gamma;
     const int64_t epoch = step / steps_per_epoch, every = s->every > 0 ? s->every : 10;
+    const int64_t stairs = epoch / every;
     switch (s->kind) {
     case NN_STEP:
-        return pow(gamma, (double)(epoch / every));
+        return pow(gamma, (double)stairs);
     case NN_EXPONENTIAL:
         return pow(gamma, (double)epoch);
     case NN_COSINE:
