@@ -390,7 +390,8 @@ static inline double ad_dualx_sigmoid(double t)
     return (t < 0 ? e : 1) / (1 + e);
 }
 
-/* n a^(n-1) from y = a^n, without the rounding of n - 1 where that is possible */
+/* n a^(n-1) from y = a^n, without the rounding of n - 1 where that is possible. From 2^53 on n is
+ * even, and y has lost the sign of a. */
 static inline double ad_dualx_power_slope(double a, double n, double y)
 {
     if (n == 0)
@@ -398,7 +399,7 @@ static inline double ad_dualx_power_slope(double a, double n, double y)
     const double r = y / a;
     if (fabs(y) >= DBL_MIN && fabs(r) >= DBL_MIN && fabs(r) <= DBL_MAX && fabs(y) <= DBL_MAX)
         return n * r;
-    return n * pow(a, n - 1);
+    return n * (fabs(n) < 9007199254740992.0 ? pow(a, n - 1) : a < 0 ? -y : y);
 }
 
 /* The integer q in y = a - q b, given y = fmod or remainder(a, b) and a guess at q. */
@@ -575,6 +576,25 @@ static inline ad_dual ad_dual_powi(ad_dual a, ad_dual b)
     return ad_dualx_chain1(y, ad_dualx_power_slope(a.v, n, y), a);
 }
 
+/* b a^(b-1): its slopes by a, and by b, where the logarithm counts for 0 if a = 0 and b >= 1 */
+static inline ad_dual ad_dual_pow_slope(ad_dual a, ad_dual b)
+{
+    const double y = ad_dualx_power_slope(a.v, b.v, pow(a.v, b.v)), m = b.v - 1;
+    const double r = y / a.v;
+    /* b - 2, where it is rounded, is as even as b */
+    const double curve = b.v == 0 || m == 0                         ? 0
+                         : fabs(r) >= DBL_MIN && fabs(r) <= DBL_MAX ? m * r
+                                                                    : b.v * m * pow(a.v, b.v - 2);
+    const double turn = (a.v == 0 && m >= 0) || y == 0 ? 0 : y * log(a.v);
+    return ad_dualx_chain2(y, curve, a, pow(a.v, m) + turn, b);
+}
+
+/* a / b for |a| <= |b|; two infinities count as equally large, as they do in C's atan2 */
+static inline double ad_dualx_ratio(double a, double b)
+{
+    return fabs(a) > DBL_MAX && fabs(b) > DBL_MAX ? copysign(1, a) * copysign(1, b) : a / b;
+}
+
 /* The direction cosines of (a, b), from the ratio of the smaller to the larger; (0, 0) at (0, 0).
  */
 static inline ad_dual ad_dual_hypot(ad_dual a, ad_dual b)
@@ -583,10 +603,20 @@ static inline ad_dual ad_dual_hypot(ad_dual a, ad_dual b)
     const double y = hypot(a.v, b.v);
     if (y == 0)
         return ad_dual_constant(0);
-    const double t = a_is_larger ? b.v / a.v : a.v / b.v;
+    const double t = ad_dualx_ratio(a_is_larger ? b.v : a.v, a_is_larger ? a.v : b.v);
     const double major = copysign(1 / sqrt(1 + t * t), a_is_larger ? a.v : b.v);
     const double minor = t * major;
     return ad_dualx_chain2(y, a_is_larger ? major : minor, a, a_is_larger ? minor : major, b);
+}
+
+/* The cosine a / c, where c is known to be hypot(a, b); b matters only where both are infinite. */
+static inline ad_dual ad_dual_direction(ad_dual a, ad_dual b, ad_dual c)
+{
+    if (a.v == 0)
+        return ad_dualx_chain1(0, 1 / c.v, a);
+    const double t = ad_dualx_ratio(b.v, a.v);
+    const double y = fabs(a.v) > DBL_MAX ? copysign(1 / sqrt(1 + t * t), a.v) : a.v / c.v;
+    return ad_dualx_chain2(y, 1 / c.v, a, -y / c.v, c);
 }
 
 /* ---- trigonometry ---- */
@@ -625,11 +655,11 @@ static inline ad_dual ad_dual_atan2(ad_dual a, ad_dual b)
 {
     double da, db;
     if (fabs(a.v) > fabs(b.v)) {
-        const double t = b.v / a.v, c = 1 / (1 + t * t);
+        const double t = ad_dualx_ratio(b.v, a.v), c = 1 / (1 + t * t);
         da = t * c / a.v;
         db = -c / a.v;
     } else {
-        const double t = a.v / b.v, c = 1 / (1 + t * t);
+        const double t = ad_dualx_ratio(a.v, b.v), c = 1 / (1 + t * t);
         da = c / b.v;
         db = -t * c / b.v;
     }

@@ -16,10 +16,15 @@ array frame_array(const frame *f, uint32_t i)
     return array_scalar(&n->u.value);
 }
 
+/* Of an operation on scalars it is not known what it depends on; through some nothing flows. */
 bool node_needs_grad(const frame *f, uint32_t i)
 {
     const block *b = block_at(f->nodes, i);
     unsigned op = node_op(&f->nodes[i]);
+    if (!b && op < AD_OP_COUNT_) {
+        const bool *flows = elementwise_ops[op].flows;
+        return flows[0] || flows[1] || flows[2];
+    }
     return b ? b->needs_grad : op != CODE_CONSTANT && op != CODE_GUARD && op != CODE_HIDDEN;
 }
 

@@ -28,8 +28,12 @@ static const rewrite table[] = {
     /* accuracy, and room for large numbers */
     {"sigmoid(a)*sigmoid(-a)", "sigmoid(a)*(1 - sigmoid(a))", false},
     {"hypot(1, a)", "sqrt(1 + a^2)", false},
-    {"b/hypot(a, b)/hypot(a, b)", "b/(a^2 + b^2)", false}, /* atan2 */
-    {"a/hypot(a, b)/hypot(a, b)", "a/(a^2 + b^2)", false},
+    {"direction(b, a, hypot(a, b))/hypot(a, b)", "b/(a^2 + b^2)", false}, /* atan2 */
+    {"direction(a, b, hypot(a, b))/hypot(a, b)", "a/(a^2 + b^2)", false},
+    {"direction(a, b, c)", "a/c", true},
+    {"sign(copysign(a, b))*sign(a)", "copysign(a, b)/a", false},
+    {"pow_slope(a, trunc(b))", "trunc(b)*powi(a, trunc(b) - 1)", false}, /* powi */
+    {"pow_slope(a, b)", "b*a^(b - 1)", true},
     {"(1 - a)*(1 + a)", "1 - a^2", false},
     {"divz(divz(g, sqrt(a - 1)), sqrt(a + 1))", "g/sqrt(a^2 - 1)", false}, /* acosh */
     {"mulz(mulz(g, 1 - b), sigmoid(a)) - mulz(mulz(g, b), sigmoid(-a))", "g*(sigmoid(a) - b)",

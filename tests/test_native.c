@@ -158,6 +158,48 @@ static void every_row_is_right_as_machine_code(void **state)
     ad_tape_free(t);
 }
 
+/* Infinite arguments, and exponents b of which b - 1 is no number: as in test_ops.c. */
+static void limits_are_right_as_machine_code(void **state)
+{
+    static const struct {
+        const char *name;
+        double a, b, da;
+    } cases[] = {
+        {"pow", -1, 0x1p53 + 2, -0x1p53 - 2},
+        {"powi", -1, -0x1p53, 0x1p53},
+        {"hypot", INFINITY, 3, 1},
+        {"hypot", 3, INFINITY, 0},
+        {"atan2", 3, INFINITY, 0},
+        {"atan2", INFINITY, INFINITY, 0},
+        {"copysign", -INFINITY, 3, -1},
+    };
+    enum { CASES = sizeof cases / sizeof *cases };
+    if (!has_compiler(*state))
+        skip();
+    ad_tape *t = ad_tape_new(NULL);
+    ad_var x[2 * CASES], y[CASES];
+    double at[2 * CASES], out[CASES];
+    for (int i = 0; i < CASES; i++) {
+        x[2 * i] = ad_input(t, at[2 * i] = cases[i].a);
+        x[2 * i + 1] = ad_input(t, at[2 * i + 1] = cases[i].b);
+        for (int op = 0; op < ad_op_count(); op++)
+            if (!strcmp(ad_op_at(op)->name, cases[i].name))
+                y[i] = ad_grad_of(ad_apply(op, 2, x + 2 * i), x[2 * i]);
+    }
+    ad_program *p = ad_compile(t, 2 * CASES, x, CASES, y, NULL);
+    if (ad_program_native(p, &(ad_native_config){.folder = *state}))
+        fail_msg("%s", ad_program_note(p));
+    ad_workspace *w = ad_workspace_new(p);
+    RAN(ad_run(w, at, out), AD_OK, w);
+    for (int i = 0; i < CASES; i++)
+        if (out[i] != cases[i].da)
+            fail_msg("%s(%g, %g): got %g, want %g", cases[i].name, cases[i].a, cases[i].b, out[i],
+                     cases[i].da);
+    ad_workspace_free(w);
+    ad_program_free(p);
+    ad_tape_free(t);
+}
+
 static void a_guard_in_machine_code_says_what_was_compared(void **state)
 {
     if (!has_compiler(*state))
@@ -345,6 +387,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(machine_code_gives_what_the_loops_give, set_up, tear_down),
         cmocka_unit_test_setup_teardown(every_row_is_right_as_machine_code, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(limits_are_right_as_machine_code, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_guard_in_machine_code_says_what_was_compared, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(what_is_built_is_built_once, set_up, tear_down),

@@ -1422,7 +1422,32 @@ static const struct {
     {AD_OP_powi, {0, 1}, 0, {1, 0}},
     {AD_OP_powi, {0, 2}, 0, {0, 0}},
     {AD_OP_powi, {-2, 3}, -8, {12, 0}},
+    /* b - 1 is no number: in float from 2^24 on, in double from 2^53 on */
+    {AD_OP_pow, {-1, 0x1p24 + 2}, 1, {-0x1p24 - 2, ANY}},
+    {AD_OP_pow, {-1, -0x1p24}, 1, {0x1p24, ANY}},
+    {AD_OP_pow, {-1, 0x1p53}, 1, {-0x1p53, ANY}},
+    {AD_OP_pow, {-1, 0x1p53 + 2}, 1, {-0x1p53 - 2, ANY}},
+    {AD_OP_pow, {-1, -0x1p53}, 1, {0x1p53, ANY}},
+    {AD_OP_pow, {-INFINITY, 0x1p80}, INFINITY, {-INFINITY, ANY}},
+    {AD_OP_pow, {0, -0x1p80}, INFINITY, {-INFINITY, -INFINITY}},
+    {AD_OP_powi, {-1, 0x1p24 + 2}, 1, {-0x1p24 - 2, 0}},
+    {AD_OP_powi, {-1, 0x1p53 + 2}, 1, {-0x1p53 - 2, 0}},
+    {AD_OP_powi, {-1, -0x1p53}, 1, {0x1p53, 0}},
+    {AD_OP_pow_slope, {-1, 0x1p53 + 2}, -0x1p53 - 2, {0x1p53 * (0x1p53 + 2), ANY}},
+    {AD_OP_pow_slope, {-1, 0x1p24 + 2}, -0x1p24 - 2, {(0x1p24 + 2) * (0x1p24 + 1), ANY}},
+    {AD_OP_pow_slope, {0, 0}, 0, {0, INFINITY}},
+    {AD_OP_pow_slope, {0, 1}, 1, {0, 1}},
+    {AD_OP_pow_slope, {3, 2}, 6, {2, ANY}},
     {AD_OP_hypot, {0, 0}, 0, {0, 0}},
+    {AD_OP_hypot, {INFINITY, 0}, INFINITY, {1, 0}},
+    {AD_OP_hypot, {-INFINITY, -3}, INFINITY, {-1, 0}},
+    {AD_OP_hypot, {1e30, -INFINITY}, INFINITY, {0, -1}},
+    {AD_OP_hypot, {-INFINITY, INFINITY}, INFINITY, {-.70710678118654752440, .70710678118654752440}},
+    {AD_OP_atan2, {-INFINITY, 3}, -1.5707963267948966, {0, 0}},
+    {AD_OP_atan2, {1e30, INFINITY}, 0, {0, 0}},
+    {AD_OP_atan2, {0, -INFINITY}, 3.1415926535897931, {0, 0}},
+    {AD_OP_atan2, {INFINITY, INFINITY}, .78539816339744828, {0, 0}},
+    {AD_OP_atan2, {INFINITY, -INFINITY}, 2.3561944901923448, {0, 0}},
     {AD_OP_xlogy, {0, 0}, 0, {0, 0}},
     {AD_OP_xlogy, {0, 2}, 0, {.69314718055994530942, 0}},
     {AD_OP_bce, {0, 0}, 0, {0, 100}},
@@ -1434,6 +1459,10 @@ static const struct {
     {AD_OP_clamp, {0, 1, 3}, 1, {0, 1, 0}},
     {AD_OP_clamp, {4, 1, 3}, 3, {0, 0, 1}},
     {AD_OP_copysign, {0, 1}, 0, {0, 0}},
+    {AD_OP_copysign, {INFINITY, -3}, -INFINITY, {-1, 0}},
+    {AD_OP_copysign, {-INFINITY, -INFINITY}, -INFINITY, {1, 0}},
+    {AD_OP_copysign, {-3, INFINITY}, 3, {-1, 0}},
+    {AD_OP_copysign, {1e-30, -0.}, -1e-30, {-1, 0}},
     {AD_OP_floor, {2}, 2, {0}},
     {AD_OP_round, {2.5}, 2, {0}},
     {AD_OP_where, {0, INFINITY, 3}, 3, {0, 0, 1}},
@@ -1450,7 +1479,15 @@ static void conventions_at_kinks_are_the_documented_ones(void **state)
         ad_var v[3], g[3];
         scalar_inputs(t, op, x, v);
         ad_var y = ad_apply(op, n, v);
+        double compiled[4];
+        ad_program *p = ad_compile(t, n, v, 1, &y, &(ad_compile_config){.want = AD_GRADIENT});
+        ad_workspace *w = ad_workspace_new(p);
+        if (ad_run(w, x, compiled))
+            fail_msg("run: %s: %s", ad_op_at(op)->name, ad_workspace_error(w));
+        ad_workspace_free(w);
+        ad_program_free(p);
         expect("value", op, x, 0, ad_value(y), conventions[i].value, 0);
+        expect("compiled value", op, x, 0, compiled[0], conventions[i].value, 0);
         expect_ok("gradients", op, t, ad_gradients(y, n, v, g));
         expect_ok("backward", op, t, ad_backward(y));
         for (int k = 0; k < n; k++) {
@@ -1458,8 +1495,9 @@ static void conventions_at_kinks_are_the_documented_ones(void **state)
             if (isnan(want))
                 continue;
             expect("reverse", op, x, k, ad_grad(v[k]), want, unit[0] * fabs(want));
-            expect("duals", op, x, k, dual_partial(op, x, k, NULL), want, unit[0] * fabs(want));
+            expect("duals", op, x, k, dual_partial(op, x, k, NULL), want, 2 * unit[0] * fabs(want));
             expect("recorded", op, x, k, ad_value(g[k]), want, unit[0] * fabs(want));
+            expect("compiled", op, x, k, compiled[1 + k], want, unit[0] * fabs(want));
             for (ad_dtype dtype = AD_F64; dtype <= AD_F32; dtype++) { /* and in arrays */
                 ad_tape *u = ad_tape_new(NULL);
                 ad_var a[3];

@@ -7,7 +7,8 @@ Columns: op,a,b,c,value,da,db,dc. Numbers are the shortest decimals that read ba
 double, an argument that the op lacks is empty, a partial that does not exist is 0. An op is first
 met at points drawn from its test intervals, then at extreme ones. A partial is a central
 difference of the function below in hundreds of digits; no derivative is written here. Points at
-or near a kink, and those where the value or a partial leaves the range of double, are left out.
+or near a kink, and those where the value or a partial leaves the range of double, are left out;
+but where an argument is infinite, all are those far beyond that range, as double rounds them.
 """
 from mpmath import *
 import os, random, re  # after mpmath, which has an re of its own
@@ -45,7 +46,9 @@ OPS = {
     "xlogy": lambda a, b: a * log(b),
     "pow": lambda a, b: power(a, b),
     "powi": lambda a, b: power(a, int(b)),
+    "pow_slope": lambda a, b: b * power(a, b - 1),
     "hypot": lambda a, b: sqrt(a * a + b * b),
+    "direction": lambda a, b, c: a / c,
     "sin": lambda a: sin(a),
     "cos": lambda a: cos(a),
     "tan": lambda a: tan(a),
@@ -100,13 +103,18 @@ OPS = {
     "clamp": lambda a, b, c: b if a < b else c if a > c else a,
     "fma": lambda a, b, c: a * b + c,
 }
-NO_PARTIAL = {("powi", 1), ("polygamma", 0), ("where", 0)}
+NO_PARTIAL = {("powi", 1), ("polygamma", 0), ("where", 0), ("direction", 1)}
 ONE = (40.25, -40.25, 700.25, -700.25, 17.0, -6.5, 1e-300, -1e-10, 1e200, 1 - 1e-12, 1 + 1e-12)
 TWO = ((40.25, -40.25), (-700.25, 1.5), (700.25, 699.75), (1e-300, 0.25), (1e200, 1e199),
        (-1e-10, 1e-12), (17.0, 1.0), (-17.0, 0.0), (20.5, 0.375))
 THREE = ((40.25, -40.25, 7.5), (-700.25, 1.5, 2.5), (0.0, 1e200, 3.5), (1e-10, -1e-12, 1e200))
+FAR = ((inf, 2.5), (-inf, -1e300), (inf, 0.0), (-2.5, inf), (1e300, -inf), (0.0, inf))
 OWN = {  # extreme points that suit only one row
-    "powi": ((-1.5, -3.0), (0.0, 1.0), (1e-100, 3.0), (-1.25, 101.0), (2.5, 0.0)),
+    "powi": ((-1.5, -3.0), (0.0, 1.0), (1e-100, 3.0), (-1.25, 101.0), (2.5, 0.0),
+             (2.0 ** -53 - 1, 2.0 ** 53 - 1), (2.0 ** -53 - 1, 2.0 ** 53), (2.0 ** -53 - 1, 2.0 ** 53 + 2),
+             (-1 - 2.0 ** -52, 2.0 ** 54), (-1 - 2.0 ** -52, -2.0 ** 53)),
+    "hypot": FAR, "atan2": FAR + ((inf, inf), (-inf, inf), (inf, -inf)),
+    "copysign": FAR + ((inf, -inf), (-inf, -inf)),
     "polygamma": ((0.0, 0.75), (1.0, 1e-10), (1.0, 40.25), (3.0, 1e6), (20.0, 0.5), (20.0, 30.5),
                   (5.0, 7.25), (1.0, -0.25), (2.0, -3.375), (20.0, -1.25)),
     "lgamma": (1.0009765625, 1.9990234375, -0.25, -2.75),
@@ -118,7 +126,7 @@ OWN = {  # extreme points that suit only one row
 
 def partial(f, x, i):
     """The derivative of f in argument i, or None at a kink, where the one-sided slopes differ."""
-    h = mpf(10) ** -30 * (min(1, fabs(x[i])) or 1)
+    h = mpf(10) ** (-60 if f is OPS["powi"] else -30) * (min(1, fabs(x[i])) or 1)  # powers are steep
     at = lambda s: f(*(v + s * h if j == i else v for j, v in enumerate(x)))
     down, middle, up = at(-1), at(0), at(1)
     left, right, centre = (middle - down) / h, (up - middle) / h, (up - down) / (2 * h)
@@ -127,18 +135,19 @@ def partial(f, x, i):
 
 def line(name, x, digits):
     """One line of the file, or None where the point does not suit it."""
-    mp.dps, f = digits, OPS[name]
-    x = [mpf(v) for v in x]
+    far = any(isinf(v) for v in x)
+    mp.dps, f, given = 6000 if far else digits, OPS[name], x
+    x = [mpf(10) ** 2000 * (1 if v > 0 else -1) if isinf(v) else mpf(v) for v in x]
     try:
         y = f(*x)
         d = [mpf(0) if (name, i) in NO_PARTIAL else partial(f, x, i) for i in range(len(x))]
         for v in [y] + d:
-            if v is None or isinstance(v, mpc) or not (v == 0 or 1e-307 < fabs(v) < 1e308):
+            if v is None or isinstance(v, mpc) or not (v == 0 or far or 1e-307 < fabs(v) < 1e308):
                 return None
     except (ArithmeticError, ValueError, TypeError, NotImplementedError):
         return None
     pad, text = [""] * (3 - len(x)), lambda numbers: [repr(float(v)) for v in numbers]
-    return ",".join([name] + text(x) + pad + text([y] + d) + pad)
+    return ",".join([name] + text(given) + pad + text([y] + d) + pad)
 
 
 def main():
