@@ -36,6 +36,21 @@ static inline void contains_at(const char *text, const char *part, int line)
         fail_msg("line %d: got \"%s\", want \"%s\" in it", line, text, part);
 }
 
+/* a test that gets a fresh tape as its state */
+static inline int fresh_tape(void **state)
+{
+    *state = ad_tape_new(NULL);
+    return *state ? 0 : -1;
+}
+
+static inline int free_tape(void **state)
+{
+    ad_tape_free(*state);
+    return 0;
+}
+
+#define ON_A_TAPE(test) cmocka_unit_test_setup_teardown(test, fresh_tape, free_tape)
+
 #define EQUAL(got, want)     equal_at(got, want, #got, __LINE__)
 #define CLOSE(got, want)     close_at(got, want, #got, __LINE__)
 #define STATUS(got, want, t) status_at(got, want, ad_tape_error(t), #got, __LINE__)

@@ -10,12 +10,11 @@
  */
 #define AD_PLAIN
 #include "ad.h"
+#include "fuzzing.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { BUDGET = 1 << 19, LARGEST = 64 };
 
@@ -264,25 +263,10 @@ static size_t mutate(uint8_t *data, size_t size, uint64_t *state)
     return size;
 }
 
-static int run_file(const char *name)
-{
-    static uint8_t data[1 << 20];
-    FILE *file = fopen(name, "rb");
-    if (!file) {
-        perror(name);
-        return 1;
-    }
-    size_t size = fread(data, 1, sizeof data, file);
-    fclose(file);
-    return LLVMFuzzerTestOneInput(data, size);
-}
-
 int main(int argc, char **argv)
 {
     enum { TEXTS = sizeof texts / sizeof *texts };
-    int failed = 0;
-    for (int i = 1; i < argc; i++)
-        failed |= run_file(argv[i]);
+    const int failed = run_files(argc, argv);
     uint64_t state = 1;
     for (int i = 0; i < TEXTS && argc == 1; i++)
         check(run(texts[i]) == (i < TEXTS - 1), "read otherwise than it is meant", texts[i]);

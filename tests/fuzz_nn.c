@@ -14,10 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzzing.h"
 #include "idx.h"
 #include "nn.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check(bool good, const char *what)
 {
@@ -156,19 +155,6 @@ static size_t mutate(uint8_t *data, size_t size, uint64_t *state)
     return size;
 }
 
-static int run_file(const char *name)
-{
-    static uint8_t data[1 << 20];
-    FILE *file = fopen(name, "rb");
-    if (!file) {
-        perror(name);
-        return 1;
-    }
-    size_t size = fread(data, 1, sizeof data, file);
-    fclose(file);
-    return LLVMFuzzerTestOneInput(data, size);
-}
-
 /* The files to start from are good ones, or mutations of them would all be refused alike. */
 static void check_good(size_t i)
 {
@@ -190,9 +176,7 @@ static void check_good(size_t i)
 
 int main(int argc, char **argv)
 {
-    int failed = 0;
-    for (int i = 1; i < argc; i++)
-        failed |= run_file(argv[i]);
+    const int failed = run_files(argc, argv);
     uint64_t state = 1;
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         check_good(i);

@@ -14,12 +14,11 @@
  */
 #define AD_PLAIN
 #include "ad.h"
+#include "fuzzing.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum {
     VARS = 48,
@@ -1072,24 +1071,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 enum { STRINGS = 20000, LONGEST = 400 };
 
-static int run_file(const char *name)
-{
-    static uint8_t data[1 << 20];
-    FILE *file = fopen(name, "rb");
-    if (!file) {
-        perror(name);
-        return 1;
-    }
-    size_t size = fread(data, 1, sizeof data, file);
-    fclose(file);
-    return LLVMFuzzerTestOneInput(data, size);
-}
-
 int main(int argc, char **argv)
 {
-    int failed = 0;
-    for (int i = 1; i < argc; i++)
-        failed |= run_file(argv[i]);
+    const int failed = run_files(argc, argv);
     uint64_t state = 1;
     for (int i = 0; i < STRINGS && argc == 1; i++) {
         uint8_t data[LONGEST];

@@ -5,18 +5,6 @@
 
 enum { MOST = 1000 };
 
-static int set_up(void **state)
-{
-    *state = ad_tape_new(NULL);
-    return *state ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    ad_tape_free(*state);
-    return 0;
-}
-
 static double number(int64_t i) { return sin(1 + 1.7 * (double)i); }
 
 /* ---- the functions, each in two ways ---- */
@@ -565,7 +553,7 @@ static void adjoints_of_removed_nodes_reach_no_later_gradient(void **state)
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) ON_A_TAPE(name)
 
 int main(void)
 {

@@ -118,18 +118,6 @@ static void every_row_compiles_to_what_the_tape_gives(void **state)
 
 /* ---- what programs are asked for ---- */
 
-static int set_up(void **state)
-{
-    *state = ad_tape_new(NULL);
-    return *state ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    ad_tape_free(*state);
-    return 0;
-}
-
 static ad_program *compiled(ad_tape *t, int n, const ad_var *x, int m, const ad_var *y, int want)
 {
     ad_program *p = ad_compile(t, n, x, m, y, &(ad_compile_config){.want = want});
@@ -647,27 +635,22 @@ int main(void)
         cmocka_unit_test(derivatives_agree_with_those_of_the_tape),
         cmocka_unit_test(every_row_compiles_to_what_the_tape_gives),
         cmocka_unit_test(a_compiled_program_runs_at_new_inputs_after_its_tape_is_gone),
-        cmocka_unit_test_setup_teardown(outputs_may_be_inputs_constants_and_twice_the_same, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(what_is_not_wanted_is_not_there, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_zero_cotangent_absorbs, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_guard_that_fails_says_so, set_up, tear_down),
+        ON_A_TAPE(outputs_may_be_inputs_constants_and_twice_the_same),
+        ON_A_TAPE(what_is_not_wanted_is_not_there),
+        ON_A_TAPE(a_zero_cotangent_absorbs),
+        ON_A_TAPE(a_guard_that_fails_says_so),
         cmocka_unit_test(the_first_operation_that_is_not_finite_is_named),
-        cmocka_unit_test_setup_teardown(long_recurrences_become_loops, set_up, tear_down),
+        ON_A_TAPE(long_recurrences_become_loops),
         cmocka_unit_test(loops_keep_what_later_rounds_read),
-        cmocka_unit_test_setup_teardown(a_network_of_scalars_becomes_products_of_matrices, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(sums_of_few_products_keep_their_bits, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(sums_that_are_written_in_turns_become_dot_products, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(sine_and_cosine_are_those_of_the_library, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(equal_constants_are_one_however_many_there_are, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(fused_nodes_are_taken_apart, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_program_is_printed_before_and_after, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(tensors_compile_by_recording, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(wrong_requests_are_errors_with_a_reason, set_up, tear_down),
+        ON_A_TAPE(a_network_of_scalars_becomes_products_of_matrices),
+        ON_A_TAPE(sums_of_few_products_keep_their_bits),
+        ON_A_TAPE(sums_that_are_written_in_turns_become_dot_products),
+        ON_A_TAPE(sine_and_cosine_are_those_of_the_library),
+        ON_A_TAPE(equal_constants_are_one_however_many_there_are),
+        ON_A_TAPE(fused_nodes_are_taken_apart),
+        ON_A_TAPE(a_program_is_printed_before_and_after),
+        ON_A_TAPE(tensors_compile_by_recording),
+        ON_A_TAPE(wrong_requests_are_errors_with_a_reason),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 #define _POSIX_C_SOURCE 200809L
 #define _DEFAULT_SOURCE
 #include "fitting.h"
+#include "folder.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -14,56 +15,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PATH = 512, ROWS = 13, BATCH = 5, EPOCHS = 4, STEPS = 12 };
-
-/* ---- a folder for each test -------------------------------------------------------------- */
-
-static char folder[PATH];
-
-static int set_up(void **state)
-{
-    const char *temporary = getenv("TMPDIR"), *memory = "/dev/shm"; /* thousands of files synced */
-    if (!temporary)
-        temporary = access(memory, W_OK) == 0 ? memory : "/tmp";
-    snprintf(folder, sizeof folder, "%.400s/tapegrad-XXXXXX", temporary);
-    *state = NULL;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    char command[PATH + 16];
-    (void)state;
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
-}
-
-static const char *in_folder(char path[PATH], const char *name)
-{
-    snprintf(path, PATH, "%.400s/%.100s", folder, name);
-    return path;
-}
+enum { ROWS = 13, BATCH = 5, EPOCHS = 4, STEPS = 12 };
 
 static bool exists(const char *path) { return access(path, F_OK) == 0; }
-
-static char *read_bytes(const char *path, size_t *size)
-{
-    FILE *from = fopen(path, "rb");
-    char *bytes = malloc(1 << 20);
-    if (!from || !bytes)
-        fail_msg("cannot read %s", path);
-    *size = fread(bytes, 1, 1 << 20, from);
-    fclose(from);
-    return bytes;
-}
-
-static void write_bytes(const char *path, const void *bytes, size_t size)
-{
-    FILE *to = fopen(path, "wb");
-    if (!to || fwrite(bytes, 1, size, to) != size)
-        fail_msg("cannot write %s", path);
-    fclose(to);
-}
 
 /* ---- scenarios --------------------------------------------------------------------------- */
 
@@ -1382,7 +1336,7 @@ static void two_threads_fit_two_models_with_checkpoints(void **state)
         nn_model_free(jobs[i].result);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define TEST(f) IN_A_FOLDER(f)
 
 int main(void)
 {

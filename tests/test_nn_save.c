@@ -2,6 +2,7 @@
 #define _POSIX_C_SOURCE 200809L
 #define _DEFAULT_SOURCE /* NSIG's kin, usleep */
 #include "expect.h"
+#include "folder.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,8 +20,6 @@
 #define TAPEGRAD_SOURCE_DIR "."
 #endif
 #define DATA TAPEGRAD_SOURCE_DIR "/tests/data/"
-
-enum { PATH = 512 };
 
 #define FINE(call)        fine_at((call), &error, #call, __LINE__)
 #define FAILS(call, part) fails_at((call), &error, part, #call, __LINE__)
@@ -40,51 +39,7 @@ static void fails_at(ad_status got, nn_error *error, const char *part, const cha
     *error = (nn_error){0};
 }
 
-/* ---- a folder for each test ---- */
-
-static char folder[PATH];
-
-static int set_up(void **state)
-{
-    const char *temporary = getenv("TMPDIR");
-    snprintf(folder, sizeof folder, "%s/tapegrad-XXXXXX", temporary ? temporary : "/tmp");
-    *state = NULL;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    char command[PATH + 16];
-    (void)state;
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
-}
-
-static const char *in_folder(char path[PATH], const char *name)
-{
-    snprintf(path, PATH, "%.400s/%.100s", folder, name);
-    return path;
-}
-
-static void write_bytes(const char *path, const void *bytes, size_t size)
-{
-    FILE *to = fopen(path, "wb");
-    if (!to || fwrite(bytes, 1, size, to) != size)
-        fail_msg("cannot write %s", path);
-    fclose(to);
-}
-
-static char *read_bytes(const char *path, size_t *size)
-{
-    FILE *from = fopen(path, "rb");
-    char *bytes = malloc(1 << 24);
-    if (!from || !bytes)
-        fail_msg("cannot read %s", path);
-    *size = fread(bytes, 1, (1 << 24) - 1, from);
-    bytes[*size] = 0;
-    fclose(from);
-    return bytes;
-}
+/* ---- files ---- */
 
 static void same_bytes(const char *path, const char *other)
 {
@@ -1473,7 +1428,7 @@ static void a_locale_with_commas_changes_nothing(void **state)
         skip(); /* this system has no such locale */
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) IN_A_FOLDER(name)
 
 int main(void)
 {

@@ -6,18 +6,6 @@
 static const int64_t three[1] = {3}, two_by_three[2] = {2, 3};
 static const double counting[6] = {1, 2, 3, 4, 5, 6};
 
-static int set_up(void **state)
-{
-    *state = ad_tape_new(NULL);
-    return *state ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    ad_tape_free(*state);
-    return 0;
-}
-
 static ad_program *captured(ad_tape *t, int n, const ad_var *in, int m, const ad_var *out,
                             int flags)
 {
@@ -774,7 +762,7 @@ static void two_workspaces_do_not_share_values(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define T(name) ON_A_TAPE(name)
     const struct CMUnitTest tests[] = {
         T(a_program_runs_at_new_inputs_after_its_tape_is_gone),
         T(values_and_gradients_are_those_of_the_tape),

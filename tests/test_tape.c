@@ -4,18 +4,6 @@
 #include "expect.h"
 #include "tape.h"
 
-static int set_up(void **state)
-{
-    *state = ad_tape_new(NULL);
-    return *state ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    ad_tape_free(*state);
-    return 0;
-}
-
 static const int64_t three[1] = {3}, two_by_three[2] = {2, 3};
 static const double counting[6] = {1, 2, 3, 4, 5, 6};
 
@@ -1419,7 +1407,7 @@ static void pictures_of_tensors_show_shapes(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define T(name) ON_A_TAPE(name)
     const struct CMUnitTest tests[] = {
         T(a_new_tape_is_empty_and_well),
         T(freeing_nothing_is_fine),
