@@ -628,10 +628,22 @@ typedef struct ad_program_stats {
     bool native;                     /* does machine code run in its place */
 } ad_program_stats;
 AD_API ad_program_stats ad_program_stats_of(const ad_program *program);
-/* Writes the program as one C file that needs nothing but libm: `int name(const double *x, double
- * *m, double *out)`, whose sizes are name_inputs, name_memory and name_outputs; loops stay loops.
- * AD_NOT_RECORDED where it has tensors, or an operation that C's library lacks (such as digamma);
- * AD_BAD_ARGUMENT where name is no identifier. */
+/* Writes the program as one C file that needs nothing but libm; loops stay loops.
+ *
+ * Of scalars: `int name(const double *x, double *m, double *out)`, whose sizes are name_inputs,
+ * name_memory and name_outputs. With tensors: `int name(const name_arrays *at, double *m)`, m being
+ * memory for name_memory numbers and *at pointers to the inputs x0, x1 ..., the parameters p0 ...
+ * and the outputs y0 ..., in the order of the program's slots and in their own dtypes, each by rows
+ * and none overlapping another; name_x0 and so on are their numbers of elements. Parameters that
+ * are assigned are written at the end. Both keep no state and give 0; 1 + the number of a recorded
+ * comparison that comes out differently; with tensors -1 where an index is out of range: then
+ * nothing was assigned.
+ *
+ * AD_NOT_RECORDED where something has no C, which ad_program_note names: an operation that C's
+ * library lacks (such as digamma), random draws, a user's operation, the backward sweep of a
+ * program captured with AD_GRADIENT (compile it, or record its gradients). AD_BAD_ARGUMENT where
+ * name is no identifier; AD_TOO_LARGE for arrays of 2^31 elements. To be called by one thread at a
+ * time. */
 AD_API ad_status ad_program_emit_c(const ad_program *program, const char *name, FILE *to);
 
 typedef struct ad_native_config {
@@ -643,7 +655,8 @@ typedef struct ad_native_config {
 /* Builds that file with the system's C compiler, once for each text, and lets all later runs of the
  * program use it. To be called before other threads use the program. AD_UNAVAILABLE where it cannot
  * be had (no compiler, tensors, too long a program without loops); then the program runs as before
- * and ad_program_note says why. */
+ * and ad_program_note says why. Programs with tensors keep to the library's kernels, whose results
+ * do not depend on what is built where. */
 AD_API ad_status ad_program_native(ad_program *program, const ad_native_config *config);
 AD_API const char *ad_program_note(const ad_program *program);
 

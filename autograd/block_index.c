@@ -5,19 +5,8 @@
  * along the axis that is looked up, the indices, and the result. take and gather differ in how they
  * set up the three, and nowhere else. */
 #define AD_PLAIN
-#include "tape.h"
+#include "block_index.h"
 #include <string.h>
-
-typedef struct lookup_attr {
-    int axis;
-    int taken; /* indices of any shape in place of the axis; else one for each element of the result
-                */
-} lookup_attr;
-
-typedef struct lookup {
-    array table, index, result;
-    int64_t stride, size; /* of the axis in the table */
-} lookup;
 
 static bool no_memory(const array *a) { return !a->data && a->size; }
 
@@ -47,8 +36,7 @@ static lookup take_lookup(int axis, const array *table, const array *index, cons
     return l;
 }
 
-static lookup lookup_of(const lookup_attr *at, const array *table, const array *index,
-                        const array *result)
+lookup lookup_of(const lookup_attr *at, const array *table, const array *index, const array *result)
 {
     return (at->taken ? take_lookup : gather_lookup)(at->axis, table, index, result);
 }
@@ -155,9 +143,7 @@ static void lookup_collect(const lookup_attr *at, const array *table, const arra
 static ad_status lookup_add(frame *f, const lookup_attr *at, const array *table, const array *index,
                             const array *from)
 {
-    bool direct = table->dtype == AD_F64 ||
-                  (table->dtype == AD_F32 && from->dtype == AD_F32 && table->size / 4 > from->size);
-    if (direct) {
+    if (lookup_adds_directly(table, from)) {
         lookup_collect(at, table, index, from);
         return AD_OK;
     }

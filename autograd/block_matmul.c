@@ -187,9 +187,7 @@ static array last_two(const array *a)
     return m;
 }
 
-/* One product for the whole stack: (l m, k) (k, n), or (m, l k) (l k, n) where results are summed.
- */
-static bool fold_product(array *a, array *b, array *c)
+bool product_fold(array *a, array *b, array *c)
 {
     array x = *a, y = *b, z = *c;
     if (repeated(b) && fold(&x, true) && fold(&z, true)) {
@@ -223,7 +221,7 @@ static ad_status multiply(frame *f, array a, array b, bool add, const array *c)
     if (!make_readable(f, &a) || !make_readable(f, &b))
         return AD_NO_MEMORY;
     array z = *c;
-    if (leading.size == 1 || fold_product(&a, &b, &z)) {
+    if (leading.size == 1 || product_fold(&a, &b, &z)) {
         multiply_one(f, &a, &b, add, &z);
         return AD_OK;
     }
@@ -351,10 +349,6 @@ static ad_status multiply_cotangent(frame *f, const array *a, const array *b, bo
 
 /* ---- matmul and outer ---- */
 
-typedef struct matrices { /* (..., m,k) (..., k,n) = (..., m,n) over the same leading axes */
-    array a, b, y;
-} matrices;
-
 static const block_op matmul_op, outer_op;
 
 /* Vectors of matmul are a row on the left and a column on the right, of outer the other way round.
@@ -364,7 +358,7 @@ static array operand(const block *b, const array *v, int k)
     return as_matrix(v, (k == 1) != (b->op == &outer_op));
 }
 
-static matrices matrices_of(const block *b, const array *a0, const array *b0, const array *y0)
+matrices product_matrices(const block *b, const array *a0, const array *b0, const array *y0)
 {
     array x = operand(b, a0, 0), z = operand(b, b0, 1);
     int64_t shape[AD_MAX_RANK];
@@ -380,7 +374,7 @@ static matrices matrices_of(const block *b, const array *a0, const array *b0, co
 static ad_status product_value(frame *f, block *b)
 {
     array x = block_arg(f, b, 0), z = block_arg(f, b, 1);
-    matrices s = matrices_of(b, &x, &z, &b->out);
+    matrices s = product_matrices(b, &x, &z, &b->out);
     arena_mark mark = arena_here(f->scratch);
     ad_status status = multiply(f, s.a, s.b, false, &s.y);
     arena_rewind(f->scratch, mark);
@@ -394,10 +388,10 @@ bool product_bind(const frame *f, const block *b, bound_product *p)
     bool t;
     int64_t ld;
     array x = block_arg(f, b, 0), z = block_arg(f, b, 1);
-    matrices s = matrices_of(b, &x, &z, &b->out);
+    matrices s = product_matrices(b, &x, &z, &b->out);
     array leading = array_of(NULL, s.y.dtype, s.y.rank - 2, s.y.shape);
     if (!layout(&s.a, &t, &ld) || !layout(&s.b, &t, &ld) ||
-        (leading.size != 1 && (!leading.size || !fold_product(&s.a, &s.b, &s.y))))
+        (leading.size != 1 && (!leading.size || !product_fold(&s.a, &s.b, &s.y))))
         return false;
     *p = bound_one(f, &s.a, &s.b, &s.y);
     return true;
@@ -407,7 +401,7 @@ bool product_bind(const frame *f, const block *b, bound_product *p)
 static ad_status product_adjoint(frame *f, block *b, const array *g)
 {
     array x = block_arg(f, b, 0), z = block_arg(f, b, 1);
-    matrices s = matrices_of(b, &x, &z, g);
+    matrices s = product_matrices(b, &x, &z, g);
     for (int k = 0; k < 2; k++) {
         if (!block_wants(f, b, k))
             continue;
@@ -435,7 +429,7 @@ static ad_status product_tangent(frame *f, block *b, const array *a, const array
     bool add = false;
     for (int k = 0; k < 2 && !status; k++)
         if (da[k]) {
-            matrices s = matrices_of(b, k == 0 ? da[0] : &a[0], k == 1 ? da[1] : &a[1], dy);
+            matrices s = product_matrices(b, k == 0 ? da[0] : &a[0], k == 1 ? da[1] : &a[1], dy);
             status = multiply(f, s.a, s.b, add, &s.y);
             add = true;
         }
@@ -462,7 +456,7 @@ static void matmul_record(rule *r)
 {
     const frame *f = &r->tape->frame;
     array x = block_arg(f, r->b, 0), z = block_arg(f, r->b, 1);
-    matrices s = matrices_of(r->b, &x, &z, &r->b->out);
+    matrices s = product_matrices(r->b, &x, &z, &r->b->out);
     array x2 = operand(r->b, &x, 0), z2 = operand(r->b, &z, 1);
     ad_var a = x.rank == 1 ? reshaped(r->a[0], &x2) : r->a[0];
     ad_var b = z.rank == 1 ? reshaped(r->a[1], &z2) : r->a[1];

@@ -5,18 +5,13 @@
  * from each argument, so that the rules are views; stop_gradient and trace are made of views
  * outright. */
 #define AD_PLAIN
+#include "block_move.h"
 #include "block_view.h"
 #include <string.h>
 
 /* ---- concat and stack ---- */
 
-typedef struct join {
-    int axis;
-    int stacked; /* the axis is new */
-} join;
-
-/* the place of a part in the whole; moves *at behind it */
-static array part_of(const array *whole, const join *j, const array *part, int64_t *at)
+array join_part(const array *whole, const join *j, const array *part, int64_t *at)
 {
     int64_t count = j->stacked ? 1 : part->shape[j->axis];
     array out = array_sliced(whole, j->axis, *at, count, 1);
@@ -36,7 +31,7 @@ static ad_status join_value(frame *f, block *b)
     array y = block_result(f, b);
     int64_t at = 0;
     for (int k = 0; k < (int)b->n_args; k++) {
-        array a = block_arg(f, b, k), part = part_of(&y, b->attr, &a, &at);
+        array a = block_arg(f, b, k), part = join_part(&y, b->attr, &a, &at);
         array_copy(&part, &a);
     }
     return AD_OK;
@@ -47,7 +42,7 @@ static ad_status join_adjoint(frame *f, block *b, const array *g)
     ad_status status = AD_OK;
     int64_t at = 0;
     for (int k = 0; k < (int)b->n_args && status == AD_OK; k++) {
-        array a = block_arg(f, b, k), part = part_of(g, b->attr, &a, &at);
+        array a = block_arg(f, b, k), part = join_part(g, b->attr, &a, &at);
         if (block_wants(f, b, k))
             status = adjoint_add(f, b, k, &part);
     }
@@ -60,7 +55,7 @@ static ad_status join_tangent(frame *f, block *b, const array *a, const array *y
     (void)f, (void)y;
     int64_t at = 0;
     for (int k = 0; k < (int)b->n_args; k++) {
-        array part = part_of(dy, b->attr, &a[k], &at);
+        array part = join_part(dy, b->attr, &a[k], &at);
         if (da[k])
             array_copy(&part, da[k]);
         else
@@ -182,12 +177,7 @@ ad_var ad_stack(int n, const ad_var *parts, int axis)
 
 /* ---- pad ---- */
 
-typedef struct padding {
-    int64_t before[AD_MAX_RANK];
-    double value;
-} padding;
-
-static array pad_inside(const array *whole, const padding *p, int rank, const int64_t *shape)
+array pad_inside(const array *whole, const padding *p, int rank, const int64_t *shape)
 {
     array out = *whole;
     for (int i = 0; i < rank; i++)
@@ -265,11 +255,6 @@ ad_var ad_pad(ad_var a, const int64_t *before, const int64_t *after, double valu
 }
 
 /* ---- tril and triu ---- */
-
-typedef struct triangle {
-    int diagonal;
-    int upper;
-} triangle;
 
 /* to <- the triangle of `from`; `to` is contiguous */
 static void triangle_copy(const triangle *t, const array *to, const array *from)

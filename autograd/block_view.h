@@ -31,6 +31,8 @@ typedef struct view {
     } u;
 } view;
 
+/* the view of an array; false: only a reshape can fail, where strides do not allow it */
+bool view_apply(const view *v, const array *a, array *out);
 view view_make(view_kind kind, int rank, const int64_t *shape);
 /* the view `v` of `a`, where it is known to fit */
 ad_var view_of(ad_tape *tape, ad_var a, const view *v);

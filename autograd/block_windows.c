@@ -5,13 +5,9 @@
  * minds. The adjoint adds the windows up where they lie. It goes through them offset by offset: all
  * that is added in one run then lies behind one another, and no element is met twice. */
 #define AD_PLAIN
+#include "block_windows.h"
 #include "block_view.h"
 #include <string.h>
-
-typedef struct windows {
-    int n; /* the last n axes */
-    int64_t size[AD_MAX_RANK], stride[AD_MAX_RANK], dilation[AD_MAX_RANK];
-} windows;
 
 /* How many windows fit along an axis; at least one does. Strides and dilations that no second
  * window or element follows may be of any size. */
@@ -20,8 +16,7 @@ static int64_t windows_along(const windows *w, int i, int64_t length)
     return (length - 1 - (w->size[i] - 1) * w->dilation[i]) / w->stride[i] + 1;
 }
 
-/* (..., L1, L2) as (..., O1, O2, K1, K2) */
-static array windows_view(const windows *w, const array *a)
+array windows_view(const windows *w, const array *a)
 {
     array out = *a;
     out.rank += w->n;
@@ -39,8 +34,7 @@ static array windows_view(const windows *w, const array *a)
     return out;
 }
 
-/* (..., O1, O2, K1, K2) as (..., K1, K2, O1, O2) */
-static array by_offset(const windows *w, const array *a)
+array windows_by_offset(const windows *w, const array *a)
 {
     int axes[AD_MAX_RANK], lead = a->rank - 2 * w->n;
     for (int i = 0; i < a->rank; i++)
@@ -51,7 +45,8 @@ static array by_offset(const windows *w, const array *a)
 /* to += the windows, each where it lies */
 static void windows_add(const windows *w, const array *to, const array *from)
 {
-    array places = windows_view(w, to), x = by_offset(w, &places), y = by_offset(w, from);
+    array places = windows_view(w, to), x = windows_by_offset(w, &places),
+          y = windows_by_offset(w, from);
     array_add(&x, &y);
 }
 

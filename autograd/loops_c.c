@@ -1,9 +1,10 @@
 /* loops_c.c - see loops_c.h
  *
  * A loop stays a loop, so that the text is as long as the program's structure. The rows of ops.def
- * that it needs become functions, whose bodies are the rows' own text. */
+ * that it needs become functions (c_rows.h). */
 #define AD_PLAIN
 #include "loops_c.h"
+#include "c_rows.h"
 #include "elementwise.h"
 #include <stdlib.h>
 #include <string.h>
@@ -11,70 +12,23 @@
 typedef struct writer {
     const loops *l;
     FILE *to;
-    bool needed[AD_OP_COUNT_];
+    c_rows rows;
     bool dots;
     bool locals; /* no memory: all that would be there are variables */
 } writer;
 
 /* ---- functions ---- */
 
-static const char *const values[AD_OP_COUNT_] = {
-/* as they stand there: K(x) a number, F(f) of the C library, S(f) of special.h, V(f) another row */
-#define OP1(name, ia, val, ...)         #val,
-#define OP2(name, ia, ib, val, ...)     #val,
-#define OP3(name, ia, ib, ic, val, ...) #val,
-#include "ops.def"
-};
-
-/* the rows that a row's value is made of: V(name) */
-static void need(writer *w, uint32_t op)
-{
-    if (w->needed[op])
-        return;
-    w->needed[op] = true;
-    const char *text = values[op];
-    while ((text = strstr(text, "V("))) {
-        text += 2;
-        const size_t length = strcspn(text, ")");
-        for (uint32_t i = 0; i < AD_OP_COUNT_; i++)
-            if (strlen(elementwise_ops[i].info.name) == length &&
-                !strncmp(elementwise_ops[i].info.name, text, length))
-                need(w, i);
-    }
-}
-
 static bool find_needed(writer *w, const char **lacking)
 {
     for (uint32_t i = 0; i < w->l->n_lines; i++) {
         const uint32_t op = w->l->lines[i].op;
         if (op < AD_OP_COUNT_)
-            need(w, op);
+            c_rows_need(&w->rows, AD_F64, (int)op);
         w->dots |= op == OP_DOT || op == OP_DOTZ;
     }
-    for (uint32_t i = 0; i < AD_OP_COUNT_; i++)
-        if (w->needed[i] && strstr(values[i], "S(")) {
-            *lacking = elementwise_ops[i].info.name;
-            return false;
-        }
-    return true;
-}
-
-/* in the order of ops.def one after the other would do, but for a row that names a later one */
-static void write_functions(writer *w)
-{
-    static const char *const arguments[] = {"", "double a", "double a, double b",
-                                            "double a, double b, double c"};
-    fputs("#define K(x) ((double)(x))\n#define F(f) f\n#define V(f) op_##f\n", w->to);
-    for (int declared = 0; declared < 2; declared++)
-        for (uint32_t i = 0; i < AD_OP_COUNT_; i++) {
-            const ad_op_info *op = &elementwise_ops[i].info;
-            if (w->needed[i] && declared)
-                fprintf(w->to, "static inline double op_%s(%s) { return %s; }\n", op->name,
-                        arguments[op->arity], values[i]);
-            else if (w->needed[i])
-                fprintf(w->to, "static inline double op_%s(%s);\n", op->name, arguments[op->arity]);
-        }
-    fputs("#undef K\n#undef F\n#undef V\n\n", w->to);
+    *lacking = c_rows_lacking(&w->rows);
+    return !*lacking;
 }
 
 /* the same sums as kernel_dot's */
@@ -323,7 +277,7 @@ ad_status loops_write_c(const loops *l, const char *name, FILE *to, const char *
         name, l->n_inputs, l->n_outputs, n_memory);
     fprintf(to, "enum { %s_inputs = %u, %s_outputs = %u, %s_memory = %u };\n\n", name, l->n_inputs,
             name, l->n_outputs, name, n_memory);
-    write_functions(&w);
+    c_rows_write(&w.rows, to);
     if (w.dots)
         fputs(dot_text, to);
     write_constants(&w);

@@ -19,6 +19,7 @@
 #endif
 #define AD_PLAIN
 #include "loops_c.h"
+#include "plan_c.h"
 #include "routine.h"
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,9 @@ static bool is_identifier(const char *name)
     return true;
 }
 
+/* Programs do not change, but for what is said of them. */
+static char *note_of(const ad_program *p) { return ((ad_program *)(uintptr_t)p)->note; }
+
 ad_status ad_program_emit_c(const ad_program *p, const char *name, FILE *to)
 {
     const char *lacking = NULL;
@@ -41,17 +45,21 @@ ad_status ad_program_emit_c(const ad_program *p, const char *name, FILE *to)
         return AD_NULL;
     if (!is_identifier(name))
         return AD_BAD_ARGUMENT;
-    return p->routine ? loops_write_c(&p->routine->loops, name, to, &lacking) : AD_NOT_RECORDED;
+    const ad_status s = p->routine ? loops_write_c(&p->routine->loops, name, to, &lacking)
+                                   : plan_write_c(p, name, to, &lacking);
+    if (s == AD_NOT_RECORDED)
+        snprintf(note_of(p), sizeof p->note, "%s has no stand-alone C", lacking);
+    return s;
 }
 
-const char *ad_program_note(const ad_program *p) { return p && p->routine ? p->routine->note : ""; }
+const char *ad_program_note(const ad_program *p) { return p ? p->note : ""; }
 
 #ifdef HAVE_PROCESSES
 
 enum { MOST_LINES = 5000, PATH = 4096, SECONDS = 60 };
 
 typedef struct building {
-    routine *r;
+    ad_program *p;
     const char *compiler;
     const char *arguments[16];
     char *text;
@@ -62,7 +70,7 @@ typedef struct building {
 
 static ad_status refuse(building *b, const char *format, const char *what)
 {
-    snprintf(b->r->note, sizeof b->r->note, format, what);
+    snprintf(b->p->note, sizeof b->p->note, format, what);
     return AD_UNAVAILABLE;
 }
 
@@ -255,9 +263,10 @@ static ad_status load(building *b)
             dlclose(library);
         return refuse(b, "%.150s cannot be loaded", b->library);
     }
-    memcpy(&b->r->native, &symbol, sizeof symbol); /* ISO C has no cast from object to function */
-    b->r->library = library;
-    b->r->note[0] = 0;
+    memcpy(&b->p->routine->native, &symbol,
+           sizeof symbol); /* ISO C has no cast from object to function */
+    b->p->routine->library = library;
+    b->p->note[0] = 0;
     return AD_OK;
 }
 
@@ -266,7 +275,7 @@ static ad_status write_text(building *b)
     const char *lacking = NULL;
     FILE *to = open_memstream(&b->text, &b->size);
     const ad_status s =
-        to ? loops_write_c(&b->r->loops, "tapegrad_run", to, &lacking) : AD_NO_MEMORY;
+        to ? loops_write_c(&b->p->routine->loops, "tapegrad_run", to, &lacking) : AD_NO_MEMORY;
     if (to && fclose(to) && !s)
         return AD_NO_MEMORY;
     return s == AD_NOT_RECORDED ? refuse(b, "%s has no stand-alone C", lacking) : s;
@@ -276,12 +285,14 @@ ad_status ad_program_native(ad_program *p, const ad_native_config *config)
 {
     if (!p)
         return AD_NULL;
-    if (!p->routine)
+    if (!p->routine) {
+        snprintf(p->note, sizeof p->note, "a program with tensors keeps to the library's kernels");
         return AD_UNAVAILABLE;
+    }
     if (p->routine->native)
         return AD_OK;
     const char *chosen = config && config->compiler ? config->compiler : getenv("TAPEGRAD_CC");
-    building b = {.r = p->routine, .compiler = chosen && *chosen ? chosen : "cc"};
+    building b = {.p = p, .compiler = chosen && *chosen ? chosen : "cc"};
     if (p->routine->loops.n_lines > MOST_LINES)
         return refuse(&b, "the program has too many lines to be built in a short time%s", "");
     choose_arguments(&b);
@@ -309,8 +320,8 @@ void native_free(routine *r)
 ad_status ad_program_native(ad_program *p, const ad_native_config *config)
 {
     (void)config;
-    if (p && p->routine)
-        snprintf(p->routine->note, sizeof p->routine->note, "no machine code on this platform");
+    if (p)
+        snprintf(p->note, sizeof p->note, "no machine code on this platform");
     return p ? AD_UNAVAILABLE : AD_NULL;
 }
 

@@ -22,6 +22,7 @@ struct ad_program {
     int n_gradients; /* and how many of them are gradients */
     struct routine *routine; /* of scalars, compiled: then the frame is empty */
     plan *plan;              /* NULL: node after node, each in a buffer of its own */
+    char note[256];          /* why it is not written as C, or has no machine code */
 };
 
 struct ad_workspace {

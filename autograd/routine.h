@@ -22,7 +22,6 @@ typedef struct routine {
     const char **guard_sites;
     void *library; /* machine code, where there is some: see native.c */
     int (*native)(const double *x, double *m, double *out);
-    char note[256]; /* why there is none */
 } routine;
 
 void routine_free(routine *r);
