@@ -224,6 +224,7 @@ static uint32_t operands(const c_writer *w, uint32_t i, const uint32_t **list, u
     return op == CODE_GUARD ? 2 : op < AD_OP_COUNT_ ? (uint32_t)elementwise_ops[op].info.arity : 0;
 }
 
+/* Arrays without elements need nothing. */
 static void find_live(c_writer *w)
 {
     const ad_program *p = w->p;
@@ -233,9 +234,15 @@ static void find_live(c_writer *w)
         w->is_live[p->outputs[k]] = true;
     for (uint32_t k = 0; k < p->n_assigns; k++)
         w->is_live[p->assigns[k].value] = w->is_live[p->assigns[k].state] = true;
+    for (uint32_t k = 0; p->plan && k < p->plan->n_steps; k++) {
+        const fused *pass = p->plan->steps[k].pass;
+        for (uint32_t j = 0; pass && j < pass->n_in; j++)
+            w->is_live[pass->nodes[j]] = true;
+    }
     for (uint32_t i = p->frame.n; i-- > 0;) {
+        const bool needs = frame_array(&p->frame, i).size;
         w->is_live[i] |= node_op(&p->frame.nodes[i]) == CODE_GUARD;
-        for (uint32_t k = w->is_live[i] ? operands(w, i, &list, few) : 0; k-- > 0;)
+        for (uint32_t k = w->is_live[i] && needs ? operands(w, i, &list, few) : 0; k-- > 0;)
             w->is_live[list[k]] = true;
     }
 }
@@ -320,7 +327,7 @@ static void place_buffers(c_writer *w)
     const plan *q = w->p->plan;
     for (uint32_t i = 0; i < w->p->frame.n; i++) {
         w->place[i] = SIZE_MAX;
-        if (w->objects[i].letter != 'b' || !w->is_live[i] || (q && q->place[i] == NO_PLACE))
+        if (w->objects[i].letter != 'b' || (q ? q->place[i] == NO_PLACE : !w->is_live[i]))
             continue;
         size_t gone = 0;
         for (uint32_t j = 0; q && j < w->p->frame.n; j++)
@@ -446,6 +453,8 @@ static void write_sum(c_writer *w, const summed *s)
 {
     const block *b = block_at(w->p->frame.nodes, s->node);
     const c_lane y = c_lane_of(w, s->node);
+    if (!w->is_live[s->node])
+        return;
     c_begin_line(w);
     c_put(w, c_is_scalar(w, s->node) ? "const double " : "");
     c_element(w, &y, NULL, 0);
@@ -551,8 +560,10 @@ static void copy_aside(c_writer *w, uint32_t n, const assignment *all, bool back
         const int64_t numbers = (int64_t)(array_bytes(&aside.a) + 7) / 8, end = at + numbers;
         c_scratch(w, AD_F64, 1, &end);
         c_copy(w, back ? &state : &aside, back ? &aside : &value, "=");
-        c_begin_line(w);
-        c_put(w, "r += %lld;\n", (long long)numbers);
+        if (numbers) {
+            c_begin_line(w);
+            c_put(w, "r += %lld;\n", (long long)numbers);
+        }
         at = end;
     }
     if (at) {

@@ -33,6 +33,7 @@ typedef struct writer {
     bool tame, wide;
     bool draws;                     /* random numbers */
     bool exact;                     /* only what rounds once an element */
+    double nudge;                   /* by how much of themselves numbers are moved */
     bool (*leaves_out)(int number); /* rows that are not wanted; NULL: none */
     ad_var pool[POOL];
     int n;
@@ -63,7 +64,7 @@ static inline ad_tensor *wild_tensor(writer *w, const shape *s)
     ad_tensor *t = ad_tensor_new(NULL, w->dtype, s->rank, s->of);
     double *x = calloc((size_t)ad_tensor_size(t) + 1, sizeof *x);
     for (int64_t i = 0; i < ad_tensor_size(t); i++)
-        x[i] = wild(&w->state, w->tame);
+        x[i] = wild(&w->state, w->tame) * (1 + (i % 2 ? w->nudge : -w->nudge));
     ad_tensor_write(t, x);
     free(x);
     return t;
@@ -175,11 +176,11 @@ static inline ad_var write_exact(writer *w, ad_var a)
     case 4:
         return ad_concat(2, (ad_var[]){a, a}, axis);
     case 5:
-        return ad_take(a, axis, ad_argmax(a, choose(w, rank)));
+        return rank < 4 ? ad_take(a, axis, ad_argmax(a, axis)) : a;
     case 6:
         return rank > 1 ? ad_tril(a, choose(w, 3) - 1) : ad_cumsum(a, axis);
     case 7:
-        return ad_windows(a, 1, (int64_t[]){sizes[rank - 1] / 2 + 1}, NULL, NULL);
+        return rank < 4 ? ad_windows(a, 1, (int64_t[]){sizes[rank - 1] / 2 + 1}, NULL, NULL) : a;
     default:
         return ad_sqrt(ad_abs(a));
     }
@@ -208,7 +209,7 @@ static inline ad_var write_structured(writer *w, ad_var a)
                                                   : ad_norm(a);
     case 7:
         if (!w->draws)
-            return ad_sub(a, ad_amax_axes(a, 1, &axis, true));
+            return ad_size(a) ? ad_sub(a, ad_amax_axes(a, 1, &axis, true)) : a;
         return ad_mul(a, ad_random_bernoulli(w->tape, (uint64_t)choose(w, 9), .5, w->dtype, rank,
                                              ad_shape(a)));
     case 9:
@@ -262,13 +263,15 @@ static inline void write_assignments(writer *w)
     }
 }
 
-static inline void begin(writer *w, int seed, ad_dtype dtype, const ad_context *context)
+/* A writer's settings; then `begin` writes inputs and states. */
+static inline writer writer_of(int seed, ad_dtype dtype)
 {
-    *w = (writer){.state = (uint64_t)seed,
-                  .dtype = dtype,
-                  .tame = seed / 2 % 2,
-                  .wide = context,
-                  .draws = true};
+    return (writer){.state = (uint64_t)seed, .dtype = dtype, .tame = seed / 2 % 2, .draws = true};
+}
+
+static inline void begin(writer *w, const ad_context *context)
+{
+    w->wide = context;
     w->tape = ad_tape_new(context);
     add(w, w->in[0] = ad_input(w->tape, wild(&w->state, w->tame)));
     for (int k = 1; k < INPUTS; k++) {

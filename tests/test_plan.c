@@ -117,7 +117,8 @@ static void compare_program(int seed, unsigned passes, int how, const ad_context
     ad_var out[OUTPUTS];
     char what[128];
     const ad_dtype dtype = seed % 2 ? AD_F32 : AD_F64;
-    begin(&w, seed, dtype, context);
+    w = writer_of(seed, dtype);
+    begin(&w, context);
     write_program(&w, 10 + choose(&w, 50));
     write_assignments(&w);
     const int outputs = 1 + choose(&w, OUTPUTS - 1);
