@@ -645,6 +645,48 @@ static void zero_cotangents_absorb_in_c(void **state)
     end_test();
 }
 
+/* ---- as its user writes it ---- */
+
+static void the_struct_is_filled_in_by_name(void **state)
+{
+    if (!has_compiler())
+        skip();
+    static const char user[] =
+        "#include \"model.c\"\n"
+        "int main(void)\n{\n"
+        "    static double m[model_memory + 1];\n"
+        "    const float x[model_x0] = {1, 2, 3, 4, 5, 6}, w[model_x1] = {1, -1};\n"
+        "    double sum;\n"
+        "    float gradient[model_y1];\n"
+        "    const model_arrays at = {.x0 = x, .x1 = w, .y0 = &sum, .y1 = gradient};\n"
+        "    if (model(&at, m) || sum != 3)\n        return 1;\n"
+        "    return gradient[0] != -18 || gradient[1] != -24;\n}\n";
+    char path[600], command[2000];
+    uint64_t seed = 1;
+    ad_tape *t = ad_tape_new(NULL);
+    ad_var x = filled(t, AD_F32, 2, (int64_t[]){3, 2}, &seed, true);
+    ad_var w = filled(t, AD_F32, 1, (int64_t[]){2}, &seed, true), r = ad_matmul(x, w);
+    ad_var out[2] = {ad_sum(ad_square(r))};
+    ad_gradients(out[0], 1, &w, &out[1]);
+    ad_program *p = ad_program_capture(t, 2, (ad_var[]){x, w}, 2, out, AD_VALUES);
+    snprintf(path, sizeof path, "%s/model.c", (char *)*state);
+    FILE *to = fopen(path, "w");
+    assert_int_equal(ad_program_emit_c(p, "model", to), AD_OK);
+    fclose(to);
+    snprintf(path, sizeof path, "%s/user.c", (char *)*state);
+    to = fopen(path, "w");
+    fputs(user, to);
+    fclose(to);
+    snprintf(command, sizeof command,
+             "cd '%s' && cc -std=c11 " WARNINGS
+             " -Wconversion -Wshadow -O2 -o user user.c -lm && ./user; "
+             "s=$?; rm -f user user.c model.c; exit $s",
+             (char *)*state);
+    assert_int_equal(system(command), 0);
+    ad_program_free(p);
+    ad_tape_free(t);
+}
+
 /* ---- what may go wrong ---- */
 
 static void guards_and_indices_are_checked_before_anything_is_assigned(void **state)
@@ -820,6 +862,7 @@ int main(void)
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(programs_without_a_plan_are_written_node_by_node, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(the_struct_is_filled_in_by_name, set_up, tear_down),
         cmocka_unit_test(what_has_no_c_is_refused_by_name),
         cmocka_unit_test(the_text_is_as_long_for_a_large_batch_as_for_a_small_one),
         cmocka_unit_test(writing_may_lack_memory),
