@@ -271,8 +271,11 @@ static void name_objects(c_writer *w)
         w->objects[p->params[k]] = (c_object){'p', k, false};
     for (uint32_t k = 0; k < p->n_assigns; k++)
         w->objects[p->assigns[k].state].is_written = true;
-    for (uint32_t i = 0; i < p->frame.n; i++)
+    for (uint32_t i = 0, guards = 0; i < p->frame.n; i++) {
         w->base[i] = i;
+        if (node_op(&p->frame.nodes[i]) == CODE_GUARD)
+            w->objects[i].number = ++guards;
+    }
     for (uint32_t k = 0; p->plan && k < p->plan->n_writes; k++) {
         const assignment a = p->plan->writes[k];
         w->base[a.value] = a.state;
@@ -292,17 +295,26 @@ static void name_objects(c_writer *w)
     }
 }
 
-/* Memory in the layout for what has none of its own there, so that views can be found in it. */
-static bool lay_out(c_writer *w)
+/* Leaves lie by rows in memory that nobody reads or writes, so that views can be found in it. */
+static bool lay_out_leaves(c_writer *w, uint32_t n, const uint32_t *ids)
 {
-    const ad_program *p = w->p;
-    frame *f = &w->layout->frame;
-    for (uint32_t k = 0; k < p->n_params; k++) {
-        block *b = block_at(f->nodes, p->params[k]);
+    for (uint32_t k = 0; k < n; k++) {
+        if (c_is_scalar(w, ids[k]))
+            continue;
+        block *b = block_at(w->layout->frame.nodes, ids[k]);
         b->out = array_of(NULL, b->out.dtype, b->out.rank, b->out.shape);
         if (!(b->out.data = arena_take(&w->layout->memory, array_bytes(&b->out))))
             return false;
     }
+    return true;
+}
+
+static bool lay_out(c_writer *w)
+{
+    const ad_program *p = w->p;
+    frame *f = &w->layout->frame;
+    if (!lay_out_leaves(w, p->n_params, p->params) || !lay_out_leaves(w, p->n_inputs, p->inputs))
+        return false;
     for (uint32_t k = 0; p->plan && k < p->plan->n_writes; k++)
         block_at(f->nodes, p->plan->writes[k].value)->out.data =
             block_at(f->nodes, p->plan->writes[k].state)->out.data;
@@ -314,26 +326,34 @@ static bool lay_out(c_writer *w)
     return true;
 }
 
+/* Is the object of node i the caller's array of output k? */
+static bool is_output(const c_writer *w, uint32_t i, uint32_t k)
+{
+    return w->objects[i].letter == 'y' && w->objects[i].number == k;
+}
+
 static size_t bytes_of(const c_writer *w, uint32_t i)
 {
     const array a = frame_array(&w->p->frame, i);
     return (array_bytes(&a) + 63) / 64 * 64 + (a.size ? 0 : 64);
 }
 
-/* Where the plan puts them, closed up where inputs and outputs would be, which are the caller's and
- * which nothing else is ever put over; without a plan one behind the other. */
+/* Where the plan puts them, closed up where outputs would be, which are the caller's and which
+ * nothing else is ever put over; without a plan one behind the other. */
 static void place_buffers(c_writer *w)
 {
-    const plan *q = w->p->plan;
-    for (uint32_t i = 0; i < w->p->frame.n; i++) {
+    const ad_program *p = w->p;
+    const plan *q = p->plan;
+    for (uint32_t i = 0; i < p->frame.n; i++) {
         w->place[i] = SIZE_MAX;
         if (w->objects[i].letter != 'b' || (q ? q->place[i] == NO_PLACE : !w->is_live[i]))
             continue;
         size_t gone = 0;
-        for (uint32_t j = 0; q && j < w->p->frame.n; j++)
-            if (q->place[j] < q->place[i] &&
-                (w->objects[j].letter == 'x' || w->objects[j].letter == 'y'))
+        for (uint32_t k = 0; q && k < p->n_outputs; k++) {
+            const uint32_t j = w->base[p->outputs[k]];
+            if (is_output(w, j, k) && q->place[j] < q->place[i])
                 gone += bytes_of(w, j);
+        }
         w->place[i] = q ? q->place[i] - gone : w->memory;
         const size_t end = w->place[i] + bytes_of(w, i);
         w->memory = end > w->memory ? end : w->memory;
@@ -397,9 +417,6 @@ static void write_scalar_row(c_writer *w, uint32_t i)
 static void write_guard(c_writer *w, uint32_t i)
 {
     const node *nodes = w->p->frame.nodes;
-    uint32_t number = 0;
-    for (uint32_t k = 0; k < i; k++)
-        number += node_op(&nodes[k]) == CODE_GUARD;
     c_begin_line(w);
     c_put(w, nodes[i].u.bits & 1 ? "if (!(" : "if ((");
     scalar(w, node_a(&nodes[i]));
@@ -407,7 +424,7 @@ static void write_guard(c_writer *w, uint32_t i)
     scalar(w, node_b(&nodes[i]));
     c_put(w, "))\n");
     c_begin_line(w);
-    c_put(w, "    return %u;\n", number + 1);
+    c_put(w, "    return %u;\n", w->objects[i].number);
 }
 
 static void comment(c_writer *w, uint32_t i)
@@ -516,8 +533,7 @@ static void write_outputs(c_writer *w)
     const ad_program *p = w->p;
     for (uint32_t k = 0; k < p->n_outputs; k++) {
         const uint32_t i = p->outputs[k];
-        const c_object *o = &w->objects[w->base[i]];
-        if (o->letter == 'y' && o->number == k)
+        if (is_output(w, w->base[i], k))
             continue;
         const c_lane from = c_lane_of(w, i);
         if (c_is_scalar(w, i)) {

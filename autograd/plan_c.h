@@ -16,8 +16,8 @@ ad_status plan_write_c(const ad_program *p, const char *name, FILE *to, const ch
 
 typedef struct c_object { /* an array of the text, by its name: b12, x0, p1, y2, c7 */
     char letter;          /* 0: a scalar, a variable s12 */
-    uint32_t number;
-    bool is_written; /* of parameters: is it assigned */
+    uint32_t number;      /* of guards: what the function gives where it fails */
+    bool is_written;      /* of parameters: is it assigned */
 } c_object;
 
 typedef struct c_writer {
