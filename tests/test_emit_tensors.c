@@ -2,7 +2,7 @@
  *
  * Every structured operation, every row of ops.def and random programs are written as C, built,
  * loaded, and run beside the interpreter, on memory that is full of NaN before and has a border
- * after it. */
+ * around it. */
 #define _DEFAULT_SOURCE
 #define _POSIX_C_SOURCE 200809L
 #define AD_PLAIN
@@ -67,7 +67,8 @@ static void find_slots(emitted *e)
     memcpy(e->nodes + p->n_inputs, p->params, p->n_params * sizeof *p->params);
     memcpy(e->nodes + p->n_inputs + p->n_params, p->outputs, p->n_outputs * sizeof *p->outputs);
     for (uint32_t k = 0; k < e->n; k++) {
-        const size_t bytes = array_bytes(&(array){.size = slot_array(e, k).size}) + BORDER;
+        const size_t bytes =
+            array_bytes(&(array){.size = slot_array(e, k).size}) + BORDER * sizeof(double);
         e->at[k] = malloc(bytes);
         memset(e->at[k], 0xff, bytes);
     }
@@ -102,14 +103,15 @@ static emitted emit(const ad_program *p, const char *folder, const char *flags)
     snprintf(command, sizeof command, "%s.c", path);
     unlink(command);
     find_slots(&e);
-    e.m = malloc(((size_t)e.memory + BORDER) * sizeof *e.m);
-    memset(e.m, 0xff, ((size_t)e.memory + BORDER) * sizeof *e.m);
+    const size_t bytes = ((size_t)e.memory + 2 * BORDER) * sizeof *e.m;
+    e.m = (double *)malloc(bytes) + BORDER;
+    memset(e.m - BORDER, 0xff, bytes);
     return e;
 }
 
 static bool border_is_whole(const void *at)
 {
-    for (int i = 0; i < BORDER; i++)
+    for (int i = 0; i < BORDER * (int)sizeof(double); i++)
         if (((const unsigned char *)at)[i] != 0xff)
             return false;
     return true;
@@ -118,8 +120,8 @@ static bool border_is_whole(const void *at)
 static int run_emitted(emitted *e)
 {
     const int s = e->run(e->at, e->m);
-    if (!border_is_whole(e->m + e->memory))
-        report("memory was written beyond its end");
+    if (!border_is_whole(e->m + e->memory) || !border_is_whole(e->m - BORDER))
+        report("memory was written beyond its ends");
     for (uint32_t k = 0; k < e->n; k++) {
         const array a = slot_array(e, k);
         if (!border_is_whole(e->at[k] + array_bytes(&a)))
@@ -134,7 +136,7 @@ static void end_emitted(emitted *e)
         free(e->at[k]);
     free(e->at);
     free(e->nodes);
-    free(e->m);
+    free(e->m - BORDER);
     dlclose(e->library);
 }
 
