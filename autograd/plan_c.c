@@ -403,7 +403,7 @@ static void write_scalar_row(c_writer *w, uint32_t i)
 {
     const int op = (int)node_op(&w->p->frame.nodes[i]);
     const uint32_t *list;
-    uint32_t few[3], n = operands(w, i, &list, few);
+    uint32_t few[3] = {0}, n = operands(w, i, &list, few);
     c_rows_need(&w->rows, AD_F64, op);
     c_begin_line(w);
     c_put(w, "const double s%u = op_%s(", i, elementwise_ops[op].info.name);
@@ -605,22 +605,26 @@ static void write_commits(c_writer *w)
 
 /* ---- the file ---- */
 
+/* what a comment may hold of it */
+static void put_name(c_writer *w, const char *name)
+{
+    static const char plain[] = " +-._:[]0123456789"
+                                "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    c_put(w, ", ");
+    for (; *name; name++)
+        c_put(w, "%c", strchr(plain, *name) ? *name : '?');
+}
+
 static void slot_comment(c_writer *w, uint32_t i)
 {
     char text[SHAPE_TEXT];
     const array a = frame_array(&w->p->frame, i);
     const block *b = block_at(w->p->frame.nodes, i);
     c_put(w, " /* %s", a.rank ? shape_text(text, a.rank, a.shape) : "a number");
-    if (b && b->param) {
-        c_put(w, " ");
-        for (const char *c = ad_param_name(b->param); *c; c++)
-            c_put(w, "%c",
-                  strchr(" +-._:[]0123456789", *c) || (*c >= 'a' && *c <= 'z') ||
-                          (*c >= 'A' && *c <= 'Z')
-                      ? *c
-                      : '?');
-        c_put(w, w->objects[i].is_written ? ", which is assigned" : "");
-    }
+    if (b && b->param)
+        put_name(w, ad_param_name(b->param));
+    if (w->objects[i].is_written && w->objects[i].letter == 'p')
+        c_put(w, ", which is assigned");
     c_put(w, " */\n");
 }
 

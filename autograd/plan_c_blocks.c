@@ -300,7 +300,7 @@ static int reduction_helper(const block *b)
                {"argmax", HELPER_extreme},
                {"argmin", HELPER_extreme}};
     size_t k = 0;
-    while (strcmp(all[k].name, b->op->name))
+    while (strcmp(all[k].name, b->op->name) != 0)
         k++;
     return all[k].helper;
 }
@@ -353,7 +353,7 @@ static void write_lines(c_writer *w, const block *b)
     const array both[2] = {without_axis(x.a, axis), without_axis(y.a, axis)};
     const c_nest n = c_nest_of(w, 2, both, true);
     size_t k = 0;
-    while (strcmp(all[k].name, b->op->name))
+    while (strcmp(all[k].name, b->op->name) != 0)
         k++;
     if (!y.a.size || w->status)
         return;

@@ -191,7 +191,7 @@ static int row_named(const char *name, size_t length)
 {
     int op = 0;
     while (strlen(elementwise_ops[op].info.name) != length ||
-           strncmp(elementwise_ops[op].info.name, name, length))
+           strncmp(elementwise_ops[op].info.name, name, length) != 0)
         op++;
     return op;
 }
@@ -283,13 +283,14 @@ static void write_loops(body *b)
 static void write_totals(body *b, bool begin)
 {
     c_writer *w = b->w;
+    const int64_t all = b->nest.rank ? b->nest.shape[0] : 1, n = all < SUM_TILE ? all : SUM_TILE;
     uint32_t tile = 0;
     for (uint32_t k = 0; k < b->pass->n_ops; k++) {
         if (b->pass->ops[k].code != FUSED_SUM)
             continue;
         c_begin_line(w);
         if (begin) {
-            c_put(w, "%s tile%u[%d];\n", c_type(b->dtype), tile++, SUM_TILE);
+            c_put(w, "%s tile%u[%lld];\n", c_type(b->dtype), tile++, (long long)n);
             c_begin_line(w);
             c_put(w, "*t%u = 0;\n", b->pass->ops[k].sum->node);
         } else {

@@ -762,6 +762,23 @@ static void what_has_no_c_is_refused_by_name(void **state)
     }
 }
 
+/* One number, seen as 2^32 of them. */
+static void arrays_whose_size_is_no_int_are_refused(void **state)
+{
+    (void)state;
+    ad_tape *t = ad_tape_new(NULL);
+    const double one = 1;
+    ad_var x = ad_input_array(t, AD_F64, 2, (int64_t[]){1, 1}, &one);
+    ad_var y = ad_expand(x, 2, (int64_t[]){65536, 65536});
+    ad_program *p = ad_program_capture(t, 1, &x, 1, &y, AD_VALUES);
+    FILE *to = tmpfile();
+    assert_int_equal(ad_program_emit_c(p, "f", to), AD_TOO_LARGE);
+    assert_int_equal(ftell(to), 0);
+    fclose(to);
+    ad_program_free(p);
+    ad_tape_free(t);
+}
+
 static long length_of(const ad_program *p)
 {
     FILE *to = tmpfile();
@@ -866,6 +883,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(the_struct_is_filled_in_by_name, set_up, tear_down),
         cmocka_unit_test(what_has_no_c_is_refused_by_name),
+        cmocka_unit_test(arrays_whose_size_is_no_int_are_refused),
         cmocka_unit_test(the_text_is_as_long_for_a_large_batch_as_for_a_small_one),
         cmocka_unit_test(writing_may_lack_memory),
     };
