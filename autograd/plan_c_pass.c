@@ -32,28 +32,49 @@ static bool is_constant_node(const c_writer *w, uint32_t i)
                              : w->objects[w->base[i]].letter == 'c';
 }
 
-static uint32_t object_of(const c_writer *w, uint32_t i)
+/* Do two lanes have one memory? A result may lie where an operand is read for the last time. */
+static bool same_memory(const c_writer *w, uint32_t i, uint32_t j)
 {
-    return c_is_scalar(w, i) ? i : w->base[i];
+    if (c_is_scalar(w, i) || c_is_scalar(w, j))
+        return i == j;
+    i = w->base[i];
+    j = w->base[j];
+    return i == j || (w->objects[i].letter == 'b' && w->objects[j].letter == 'b' &&
+                      w->place[i] == w->place[j]);
 }
 
 static bool is_result(const fused *pass, uint32_t k) { return k >= pass->n_in; }
 
-/* Is lane k the first that names its object? */
+/* The first lane that has the memory of lane k: the function knows it by that one's name. */
+static uint32_t first_of(const c_writer *w, const fused *pass, uint32_t k)
+{
+    uint32_t j = 0;
+    while (!same_memory(w, pass->nodes[j], pass->nodes[k]))
+        j++;
+    return j;
+}
+
 static bool is_first(const c_writer *w, const fused *pass, uint32_t k)
 {
-    for (uint32_t j = 0; j < k; j++)
-        if (object_of(w, pass->nodes[j]) == object_of(w, pass->nodes[k]))
-            return false;
-    return true;
+    return first_of(w, pass, k) == k;
 }
 
 static bool is_written(const c_writer *w, const fused *pass, uint32_t k)
 {
     for (uint32_t j = pass->n_in; j < n_nodes(pass); j++)
-        if (object_of(w, pass->nodes[j]) == object_of(w, pass->nodes[k]))
+        if (same_memory(w, pass->nodes[j], pass->nodes[k]))
             return true;
     return false;
+}
+
+/* Lane k, by that name. */
+static c_lane lane_of(const c_writer *w, const fused *pass, uint32_t k)
+{
+    c_lane l = c_lane_of(w, pass->nodes[k]);
+    const uint32_t first = first_of(w, pass, k);
+    if (w->base[pass->nodes[first]] != w->base[pass->nodes[k]])
+        l.node = pass->nodes[first];
+    return l;
 }
 
 static void put_parameter(c_writer *w, const fused *pass, uint32_t k)
@@ -126,7 +147,7 @@ static void read_lane(body *b, uint16_t x)
     else if (c_is_scalar(w, i))
         c_put(w, "(float)s%u", i);
     else {
-        const c_lane l = c_lane_of(w, i);
+        const c_lane l = lane_of(w, b->pass, x);
         c_put(w, l.a.dtype == b->dtype ? "" : is_float(b) ? "(float)" : "(double)");
         c_element(w, &l, &b->nest, x);
     }
@@ -250,7 +271,7 @@ static void write_body(body *b)
         uint16_t from = (uint16_t)k;
         for (uint32_t j = 0; j < pass->n_stores; j++)
             from = pass->stores[j].to == k ? pass->stores[j].from : from;
-        const c_lane to = c_lane_of(w, pass->nodes[k]);
+        const c_lane to = lane_of(w, pass, k);
         c_begin_line(w);
         if (c_is_scalar(w, pass->nodes[k]))
             c_put(w, "*s%u", pass->nodes[k]);
