@@ -1,381 +1,14 @@
-/* plan_c.c - a program with tensors as one C file: its arrays, its memory, and its steps
+/* plan_c.c - a program with tensors as one C file: its steps, its results, and what stands before
+ * them
  *
- * A workspace that is never run says where things lie: which object an array is in, and at which
- * offset and strides. The text is written twice, first to nowhere: then it is known which functions
- * and arrays it needs. */
+ * The text is written twice, first to nowhere: then it is known which functions and arrays it
+ * needs. */
 #define AD_PLAIN
 #include "plan_c.h"
 #include "algebra.h"
 #include "elementwise.h"
-#include "tensor.h"
 #include <limits.h>
-#include <stdlib.h>
 #include <string.h>
-
-/* ---- text ---- */
-
-void c_put(c_writer *w, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    if (w->to)
-        vfprintf(w->to, format, args);
-    va_end(args);
-}
-
-void c_begin_line(c_writer *w) { c_put(w, "%*s", 4 * w->depth, ""); }
-
-const char *c_type(ad_dtype dtype)
-{
-    return dtype == AD_F64 ? "double" : dtype == AD_F32 ? "float" : "int32_t";
-}
-
-void c_helper(c_writer *w, int helper, ad_dtype dtype)
-{
-    static const char *const names[] = {
-#define HELPER(name, ...) #name,
-#include "c_helpers.def"
-    };
-    c_helpers_need(&w->helpers, dtype, helper);
-    c_put(w, "%s_%s", names[helper], dtype == AD_F64 ? "f64" : "f32");
-}
-
-/* The fewest digits that read back as the same number. */
-void c_number(c_writer *w, double x, ad_dtype dtype)
-{
-    const bool is_float = dtype == AD_F32;
-    char text[48];
-    x = is_float ? (double)(float)x : x;
-    if (dtype == AD_I32)
-        snprintf(text, sizeof text, x > -2147483648.0 ? "%.0f" : "(-2147483647 - 1)", x);
-    else if (!isfinite(x))
-        snprintf(text, sizeof text, "%s", isnan(x) ? "NAN" : x < 0 ? "-INFINITY" : "INFINITY");
-    else
-        for (int digits = 1; digits <= 17; digits++) {
-            snprintf(text, sizeof text, "%.*g", digits, x);
-            if (is_float ? strtof(text, NULL) == (float)x : strtod(text, NULL) == x)
-                break;
-        }
-    const bool whole = isfinite(x) && dtype != AD_I32 && !strpbrk(text, ".,e");
-    for (char *comma = strchr(text, ','); comma; comma = NULL)
-        *comma = '.';
-    const char *const ending = isfinite(x) && is_float ? "f" : "";
-    c_put(w, x < 0 || signbit(x) ? "(%s%s%s)" : "%s%s%s", text, whole ? ".0" : "", ending);
-}
-
-/* ---- lanes and loops ---- */
-
-c_lane c_lane_of(const c_writer *w, uint32_t i)
-{
-    return (c_lane){i, frame_array(&w->layout->frame, i)};
-}
-
-c_lane c_scratch(c_writer *w, ad_dtype dtype, int rank, const int64_t *shape)
-{
-    const c_lane l = {C_SCRATCH, array_of(NULL, dtype, rank, shape)};
-    const size_t bytes = (array_bytes(&l.a) + 7) / 8 * 8;
-    w->scratch = bytes > w->scratch ? bytes : w->scratch;
-    return l;
-}
-
-static bool continues(const c_nest *nest, int n, const array *arrays, int axis)
-{
-    const int last = nest->rank - 1;
-    for (int k = 0; k < n && last >= 0; k++)
-        if (nest->stride[k][last] != arrays[k].stride[axis] * arrays[k].shape[axis])
-            return false;
-    return last >= 0;
-}
-
-c_nest c_nest_of(c_writer *w, int n, const array *arrays, bool merged)
-{
-    c_nest nest = {.stride = arena_take(&w->layout->memory, ((size_t)n + 1) * sizeof *nest.stride)};
-    if (!nest.stride) {
-        w->status = AD_NO_MEMORY;
-        return nest;
-    }
-    for (int i = 0; i < arrays[0].rank; i++) {
-        const int64_t size = arrays[0].shape[i];
-        if (merged && size == 1)
-            continue;
-        const bool joins = merged && continues(&nest, n, arrays, i);
-        const int to = joins ? nest.rank - 1 : nest.rank;
-        nest.shape[to] = joins ? nest.shape[to] * size : size;
-        for (int k = 0; k < n; k++)
-            nest.stride[k][to] = arrays[k].stride[i];
-        nest.rank = to + 1;
-    }
-    return nest;
-}
-
-void c_open(c_writer *w, const c_nest *n, int from, int to)
-{
-    for (int i = from; i < to; i++, w->depth++) {
-        c_begin_line(w);
-        c_put(w, "for (long i%d = 0; i%d < %lld; i%d++)\n", i, i, (long long)n->shape[i], i);
-    }
-}
-
-void c_close(c_writer *w, int loops) { w->depth -= loops; }
-
-/* ---- names ---- */
-
-/* of a node that is a number */
-static void scalar(c_writer *w, uint32_t i)
-{
-    const node *n = &w->p->frame.nodes[i];
-    w->is_used[i] = true;
-    if (node_op(n) == CODE_CONSTANT)
-        c_number(w, n->u.value, AD_F64);
-    else if (w->objects[i].letter)
-        c_put(w, "%c%u[0]", w->objects[i].letter, w->objects[i].number);
-    else
-        c_put(w, "s%u", i);
-}
-
-void c_name(c_writer *w, const c_lane *l)
-{
-    if (l->node == C_SCRATCH) {
-        c_put(w, l->a.dtype == AD_F64 ? "r" : "((%s *)r)", c_type(l->a.dtype));
-        return;
-    }
-    if (c_is_scalar(w, l->node)) {
-        scalar(w, l->node);
-        return;
-    }
-    const uint32_t base = w->base[l->node];
-    w->is_used[base] = true;
-    c_put(w, "%c%u", w->objects[base].letter, w->objects[base].number);
-}
-
-/* where the array begins in its object, in elements */
-static int64_t offset_of(const c_writer *w, const c_lane *l)
-{
-    if (l->node == C_SCRATCH || c_is_scalar(w, l->node) || !l->a.size)
-        return 0;
-    const char *from = frame_array(&w->layout->frame, w->base[l->node]).data;
-    return ((const char *)l->a.data - from) / (int64_t)ad_dtype_size(l->a.dtype);
-}
-
-/* "3*i0 + i1 + 5", each term but perhaps the first behind a sign; gives whether there is any */
-static bool terms(c_writer *w, const c_lane *l, const c_nest *n, int k, bool is_first)
-{
-    for (int i = 0; n && i < n->rank; i++) {
-        const int64_t by = n->stride[k][i];
-        if (!by)
-            continue;
-        c_put(w, by < 0 ? (is_first ? "-" : " - ") : is_first ? "" : " + ");
-        if (by != 1 && by != -1)
-            c_put(w, "%lld*", llabs((long long)by));
-        c_put(w, "i%d", i);
-        is_first = false;
-    }
-    const int64_t offset = offset_of(w, l);
-    if (offset)
-        c_put(w, is_first ? "%lld" : " + %lld", (long long)offset);
-    return !is_first || offset;
-}
-
-void c_index(c_writer *w, const c_lane *l, const c_nest *n, int k)
-{
-    if (!terms(w, l, n, k, true))
-        c_put(w, "0");
-}
-
-void c_element(c_writer *w, const c_lane *l, const c_nest *n, int k)
-{
-    c_name(w, l);
-    if (c_is_scalar(w, l->node))
-        return;
-    c_put(w, "[");
-    c_index(w, l, n, k);
-    c_put(w, "]");
-}
-
-void c_pointer(c_writer *w, const c_lane *l, const c_nest *n, int k)
-{
-    if (!l->a.size) {
-        c_put(w, "NULL");
-        return;
-    }
-    if (c_is_scalar(w, l->node))
-        c_put(w, "(const double[]){");
-    c_name(w, l);
-    if (c_is_scalar(w, l->node))
-        c_put(w, "}");
-    else
-        terms(w, l, n, k, false);
-}
-
-/* ---- what there is ---- */
-
-static uint32_t operands(const c_writer *w, uint32_t i, const uint32_t **list, uint32_t few[3])
-{
-    const node *n = &w->p->frame.nodes[i];
-    const unsigned op = node_op(n);
-    const block *b = block_at(w->p->frame.nodes, i);
-    *list = b ? b->args : few;
-    if (b)
-        return b->n_args;
-    few[0] = node_a(n);
-    few[1] = node_b(n);
-    if (op < AD_OP_COUNT_ && elementwise_ops[op].info.arity == 3)
-        few[2] = node_a(n - 1);
-    return op == CODE_GUARD ? 2 : op < AD_OP_COUNT_ ? (uint32_t)elementwise_ops[op].info.arity : 0;
-}
-
-/* Arrays without elements need nothing. */
-static void find_live(c_writer *w)
-{
-    const ad_program *p = w->p;
-    const uint32_t *list;
-    uint32_t few[3];
-    for (uint32_t k = 0; k < p->n_outputs; k++)
-        w->is_live[p->outputs[k]] = true;
-    for (uint32_t k = 0; k < p->n_assigns; k++)
-        w->is_live[p->assigns[k].value] = w->is_live[p->assigns[k].state] = true;
-    for (uint32_t k = 0; p->plan && k < p->plan->n_steps; k++) {
-        const fused *pass = p->plan->steps[k].pass;
-        for (uint32_t j = 0; pass && j < pass->n_in; j++)
-            w->is_live[pass->nodes[j]] = true;
-    }
-    for (uint32_t i = p->frame.n; i-- > 0;) {
-        const bool needs = frame_array(&p->frame, i).size;
-        w->is_live[i] |= node_op(&p->frame.nodes[i]) == CODE_GUARD;
-        for (uint32_t k = w->is_live[i] && needs ? operands(w, i, &list, few) : 0; k-- > 0;)
-            w->is_live[list[k]] = true;
-    }
-}
-
-/* The node whose result goes right to where the caller wants output k; NO_NODE: it is copied. */
-static uint32_t computed_there(const c_writer *w, uint32_t k)
-{
-    uint32_t i = w->p->outputs[k];
-    const block *b = block_at(w->p->frame.nodes, i);
-    const array y = frame_array(&w->layout->frame, i);
-    while (b && b->op->is_view)
-        b = block_at(w->p->frame.nodes, i = b->args[0]);
-    const array all = frame_array(&w->layout->frame, i);
-    const bool is_all = y.size == all.size && y.data == all.data && array_contiguous(&y);
-    return b && is_all && !c_is_scalar(w, i) && b->leaf == LEAF_NONE && !w->objects[i].letter
-               ? i
-               : NO_NODE;
-}
-
-static void name_objects(c_writer *w)
-{
-    const ad_program *p = w->p;
-    for (uint32_t k = 0; k < p->n_inputs; k++)
-        w->objects[p->inputs[k]] = (c_object){'x', k, false};
-    for (uint32_t k = 0; k < p->n_params; k++)
-        w->objects[p->params[k]] = (c_object){'p', k, false};
-    for (uint32_t k = 0; k < p->n_assigns; k++)
-        w->objects[p->assigns[k].state].is_written = true;
-    for (uint32_t i = 0, guards = 0; i < p->frame.n; i++) {
-        w->base[i] = i;
-        if (node_op(&p->frame.nodes[i]) == CODE_GUARD)
-            w->objects[i].number = ++guards;
-    }
-    for (uint32_t k = 0; p->plan && k < p->plan->n_writes; k++) {
-        const assignment a = p->plan->writes[k];
-        w->base[a.value] = a.state;
-        w->objects[a.value] = w->objects[a.state];
-    }
-    for (uint32_t k = 0; k < p->n_outputs; k++) {
-        const uint32_t i = computed_there(w, k);
-        if (i != NO_NODE)
-            w->objects[i] = (c_object){'y', k, true};
-    }
-    for (uint32_t i = 0; i < p->frame.n; i++) {
-        const block *b = block_at(p->frame.nodes, i);
-        if (b && b->op->is_view)
-            w->base[i] = w->base[b->args[0]];
-        else if (b && !c_is_scalar(w, i) && !w->objects[i].letter)
-            w->objects[i] = (c_object){b->leaf == LEAF_CONSTANT ? 'c' : 'b', i, true};
-    }
-}
-
-/* Leaves lie by rows in memory that nobody reads or writes, so that views can be found in it. */
-static bool lay_out_leaves(c_writer *w, uint32_t n, const uint32_t *ids)
-{
-    for (uint32_t k = 0; k < n; k++) {
-        if (c_is_scalar(w, ids[k]))
-            continue;
-        block *b = block_at(w->layout->frame.nodes, ids[k]);
-        b->out = array_of(NULL, b->out.dtype, b->out.rank, b->out.shape);
-        if (!(b->out.data = arena_take(&w->layout->memory, array_bytes(&b->out))))
-            return false;
-    }
-    return true;
-}
-
-static bool lay_out(c_writer *w)
-{
-    const ad_program *p = w->p;
-    frame *f = &w->layout->frame;
-    if (!lay_out_leaves(w, p->n_params, p->params) || !lay_out_leaves(w, p->n_inputs, p->inputs))
-        return false;
-    for (uint32_t k = 0; p->plan && k < p->plan->n_writes; k++)
-        block_at(f->nodes, p->plan->writes[k].value)->out.data =
-            block_at(f->nodes, p->plan->writes[k].state)->out.data;
-    for (uint32_t i = 0; i < f->n; i++) {
-        block *b = block_at(f->nodes, i);
-        if (b && b->op->is_view && b->op->value(f, b))
-            return false;
-    }
-    return true;
-}
-
-/* Is the object of node i the caller's array of output k? */
-static bool is_output(const c_writer *w, uint32_t i, uint32_t k)
-{
-    return w->objects[i].letter == 'y' && w->objects[i].number == k;
-}
-
-static size_t bytes_of(const c_writer *w, uint32_t i)
-{
-    const array a = frame_array(&w->p->frame, i);
-    return (array_bytes(&a) + 63) / 64 * 64 + (a.size ? 0 : 64);
-}
-
-/* Where the plan puts them, closed up where outputs would be, which are the caller's and which
- * nothing else is ever put over; without a plan one behind the other. */
-static void place_buffers(c_writer *w)
-{
-    const ad_program *p = w->p;
-    const plan *q = p->plan;
-    for (uint32_t i = 0; i < p->frame.n; i++) {
-        w->place[i] = SIZE_MAX;
-        if (w->objects[i].letter != 'b' || (q ? q->place[i] == NO_PLACE : !w->is_live[i]))
-            continue;
-        size_t gone = 0;
-        for (uint32_t k = 0; q && k < p->n_outputs; k++) {
-            const uint32_t j = w->base[p->outputs[k]];
-            if (is_output(w, j, k) && q->place[j] < q->place[i])
-                gone += bytes_of(w, j);
-        }
-        w->place[i] = q ? q->place[i] - gone : w->memory;
-        const size_t end = w->place[i] + bytes_of(w, i);
-        w->memory = end > w->memory ? end : w->memory;
-    }
-}
-
-static bool prepare(c_writer *w)
-{
-    const size_t n = (size_t)w->p->frame.n + 1;
-    arena *memory = &w->layout->memory;
-    w->is_live = arena_zeros(memory, n * sizeof *w->is_live);
-    w->is_used = arena_zeros(memory, n * sizeof *w->is_used);
-    w->base = arena_zeros(memory, n * sizeof *w->base);
-    w->objects = arena_zeros(memory, n * sizeof *w->objects);
-    w->place = arena_zeros(memory, n * sizeof *w->place);
-    if (!w->is_live || !w->is_used || !w->base || !w->objects || !w->place || !lay_out(w))
-        return false;
-    find_live(w);
-    name_objects(w);
-    place_buffers(w);
-    return true;
-}
 
 /* ---- steps ---- */
 
@@ -403,13 +36,13 @@ static void write_scalar_row(c_writer *w, uint32_t i)
 {
     const int op = (int)node_op(&w->p->frame.nodes[i]);
     const uint32_t *list;
-    uint32_t few[3] = {0}, n = operands(w, i, &list, few);
+    uint32_t few[3] = {0}, n = c_operands(w, i, &list, few);
     c_rows_need(&w->rows, AD_F64, op);
     c_begin_line(w);
     c_put(w, "const double s%u = op_%s(", i, elementwise_ops[op].info.name);
     for (uint32_t k = 0; k < n; k++) {
         c_put(w, k ? ", " : "");
-        scalar(w, list[k]);
+        c_scalar(w, list[k]);
     }
     c_put(w, ");\n");
 }
@@ -419,9 +52,9 @@ static void write_guard(c_writer *w, uint32_t i)
     const node *nodes = w->p->frame.nodes;
     c_begin_line(w);
     c_put(w, nodes[i].u.bits & 1 ? "if (!(" : "if ((");
-    scalar(w, node_a(&nodes[i]));
+    c_scalar(w, node_a(&nodes[i]));
     c_put(w, " %s ", comparison_text((unsigned)(nodes[i].u.bits >> 1)));
-    scalar(w, node_b(&nodes[i]));
+    c_scalar(w, node_b(&nodes[i]));
     c_put(w, "))\n");
     c_begin_line(w);
     c_put(w, "    return %u;\n", w->objects[i].number);
@@ -533,13 +166,13 @@ static void write_outputs(c_writer *w)
     const ad_program *p = w->p;
     for (uint32_t k = 0; k < p->n_outputs; k++) {
         const uint32_t i = p->outputs[k];
-        if (is_output(w, w->base[i], k))
+        if (c_is_output(w, w->base[i], k))
             continue;
         const c_lane from = c_lane_of(w, i);
         if (c_is_scalar(w, i)) {
             c_begin_line(w);
             c_put(w, "at->y%u[0] = ", k);
-            scalar(w, i);
+            c_scalar(w, i);
             c_put(w, ";\n");
             continue;
         }
@@ -751,7 +384,7 @@ ad_status plan_write_c(const ad_program *p, const char *name, FILE *to, const ch
         return AD_NOT_RECORDED;
     *lacking = NULL;
     c_writer w = {.p = p, .layout = ad_workspace_new(p), .name = name};
-    if (w.layout->status || !prepare(&w)) {
+    if (w.layout->status || !plan_c_layout(&w)) {
         ad_workspace_free(w.layout);
         return AD_NO_MEMORY;
     }
