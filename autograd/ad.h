@@ -635,9 +635,9 @@ AD_API ad_program_stats ad_program_stats_of(const ad_program *program);
  * memory for name_memory numbers and *at pointers to the inputs x0, x1 ..., the parameters p0 ...
  * and the outputs y0 ..., in the order of the program's slots and in their own dtypes, each by rows
  * and none overlapping another; name_x0 and so on are their numbers of elements. Parameters that
- * are assigned are written after all that may fail. Both keep no state and give 0; 1 + the number of a recorded
- * comparison that comes out differently; with tensors -1 where an index is out of range: then
- * nothing was assigned.
+ * are assigned are written after all that may fail. Both keep no state and give 0; 1 + the number
+ * of a recorded comparison that comes out differently; with tensors -1 where an index is out of
+ * range: then nothing was assigned.
  *
  * AD_NOT_RECORDED where something has no C, which ad_program_note names: an operation that C's
  * library lacks (such as digamma), random draws, a user's operation, the backward sweep of a
