@@ -18,7 +18,9 @@
 
 #define WARNINGS "-Wall -Wextra -Werror"
 
-/* ---- a folder for each test ---- */
+/* ---- a folder for each test ----
+ *
+ * Not that of folder.h: from memory a library may not be loaded. */
 
 static int set_up(void **state)
 {
